@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETCTL_CLI_H
+#define VNETCTL_CLI_H
+/*
+ * vnetctl: what every verb shares. A verb parses its arguments (usage errors end the
+ * process with EXIT_USAGE), calls the daemon, prints the reply, and returns the exit
+ * code. The daemon judges what is asked; here only its shape is looked at.
+ */
+#include <argp.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Part of the interface, as documented: scripts rely on them. */
+enum cli_exit {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1,     /* or failed */
+	EXIT_USAGE = 2,	      /* or bad input */
+	EXIT_UNREACHABLE = 3, /* no daemon */
+	EXIT_NOTHING_SERVES = 4,
+	EXIT_RESIDUE = 5, /* done, but something could not be put back */
+};
+
+struct cli {
+	bool json;
+	const char *socket;
+};
+
+/* How long looking may take. A change takes as long as it takes: the daemon has its
+ * own deadlines, and an answer that nobody waits for helps nobody. */
+#define CLI_LOOK_MS 60000
+#define CLI_CHANGE_MS (-1)
+
+/* Takes over @parameters (may be NULL). 0 with the reply in *ret, else the exit code,
+ * and the error has been told: text and verdicts on stderr, with --json also the
+ * error object on stdout. */
+int cli_call(struct cli *cli, const char *method, json_t *parameters, int timeout_ms, json_t **ret);
+/* The end of a verb: complains when stdout could not be written. Returns @code then. */
+int cli_end(int code);
+/* "vnetctl: " and the text on stderr. */
+void cli_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* --json and --socket, which may stand before and behind the verb. As the first child
+ * of a verb's parser, with the struct cli as its input. */
+extern const struct argp cli_common_argp;
+/* Positional arguments only. @word: what the first must be ("list" in `mode list`),
+ * or NULL; it is not counted. Fills @ret with up to @max, NULL where there is none. */
+void cli_parse(struct cli *cli, int argc, char **argv, const struct argp *argp, const char *word,
+	       int min, int max, const char **ret);
+/* "VM/NAME" or "VM" "NAME" (may be NULL) as {guest, name?}. */
+json_t *cli_target(const char *guest, const char *name);
+/* {@field: @value}, or a usage error where it is not UTF-8. */
+void cli_put(json_t *obj, const char *field, const char *value);
+
+/* The verbs, a file each. */
+int cmd_attach(struct cli *cli, int argc, char **argv);
+int cmd_detach(struct cli *cli, int argc, char **argv);
+int cmd_list(struct cli *cli, int argc, char **argv);
+int cmd_show(struct cli *cli, int argc, char **argv);
+int cmd_inventory(struct cli *cli, int argc, char **argv);
+int cmd_why(struct cli *cli, int argc, char **argv);
+int cmd_plan(struct cli *cli, int argc, char **argv);
+int cmd_mode(struct cli *cli, int argc, char **argv);
+
+/* request.c: what attach, why and plan are given: VM and the wish as options.
+ * Returns the parameters of the method. */
+json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc);
+#endif

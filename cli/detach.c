@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/cli.h"
+#include "cli/out.h"
+#include "lib/json.h"
+
+static int tell(const json_t *reply, const json_t *params)
+{
+	const json_t *attachment = json_object_get(reply, "attachment");
+	const json_t *residue = json_object_get(reply, "residue"), *what;
+	const char *guest = out_str(attachment, "guest"), *name = out_str(attachment, "name");
+	const char *text = out_str(reply, "text");
+	size_t i;
+
+	guest = guest ? guest : out_str(params, "guest");
+	name = name ? name : out_str(params, "name");
+	name = name ? name : "?";
+	if (!out_true(reply, "done")) {
+		if (text)
+			cli_complain("%s", text);
+		else
+			cli_complain("%s/%s: the guest has not let go of it yet", guest, name);
+		return EXIT_REFUSED;
+	}
+	if (text)
+		out_line(stdout, "%s\n", text);
+	else
+		out_line(stdout, "%s/%s: detached\n", guest, name);
+	json_array_foreach (residue, i, what)
+		cli_complain("%s/%s: could not be put back: %s", guest, name,
+			     json_string_value(what));
+	return json_array_size(residue) > 0 ? EXIT_RESIDUE : EXIT_DONE;
+}
+
+int cmd_detach(struct cli *cli, int argc, char **argv)
+{
+	static const struct argp argp = {
+		.args_doc = "VM [NAME]\nVM/NAME",
+		.doc = "Take a NIC back from a guest, and leave the host as it was.\v"
+		       "NAME may be left out where the guest has only one. It is done when the "
+		       "guest has let go of the device; a guest that does not leaves the attachment "
+		       "'detaching' and the exit code 1.",
+	};
+	_cleanup_json_ json_t *params = NULL, *reply = NULL;
+	const char *arg[2];
+	int r;
+
+	cli_parse(cli, argc, argv, &argp, NULL, 1, 2, arg);
+	params = cli_target(arg[0], arg[1]);
+	r = cli_call(cli, "io.vnetd.Detach", json_incref(params), CLI_CHANGE_MS, &reply);
+	if (r)
+		return r;
+	if (!cli->json)
+		return cli_end(tell(reply, params));
+	out_json(reply);
+	if (!out_true(reply, "done"))
+		r = EXIT_REFUSED;
+	else if (json_array_size(json_object_get(reply, "residue")) > 0)
+		r = EXIT_RESIDUE;
+	return cli_end(r);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/json.h"
+#include "lib/model.h"
+
+struct request_args {
+	struct cli *cli;
+	const char *word;
+	const char *guest, *name;
+	json_t *params;
+	json_t *modes;
+};
+
+enum { KEY_MODE = 0x200, KEY_POOL, KEY_NAME, KEY_MAC, KEY_VLAN };
+
+static const struct argp_option options[] = {
+	{ "mode", KEY_MODE, "MODE[,MODE...]", 0,
+	  "How, the first that can (mode list); else the pool's", 0 },
+	{ "pool", KEY_POOL, "POOL", 0, "From where: a PF's interface or address (inventory)", 0 },
+	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
+	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
+	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },
+	{ 0 },
+};
+
+static void add_modes(struct argp_state *state, struct request_args *a, const char *list)
+{
+	for (const char *end; list; list = *end ? end + 1 : NULL) {
+		json_t *mode;
+
+		end = strchrnul(list, ',');
+		mode = json_stringn(list, (size_t)(end - list));
+		if (end == list || !mode)
+			argp_error(state, "--mode: give names, with a comma between two");
+		json_array_append_new(a->modes, mode);
+	}
+}
+
+static void add_vlan(struct argp_state *state, struct request_args *a, const char *text)
+{
+	struct vlan vlan;
+	json_t *j;
+
+	if (vlan_parse(text, &vlan) < 0) {
+		argp_error(state,
+			   "--vlan '%s': give an id from 1 to 4094, and maybe \"qos 0..7\" "
+			   "and \"proto 802.1Q\" or \"802.1ad\"",
+			   text);
+		return;
+	}
+	j = json_object();
+	json_put_int(j, "id", vlan.id);
+	if (vlan.qos)
+		json_put_int(j, "qos", vlan.qos);
+	if (vlan.proto == 0x88a8)
+		json_put_str(j, "proto", "802.1ad");
+	json_put(a->params, "vlan", j);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct request_args *a = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = a->cli;
+		return 0;
+	case KEY_MODE:
+		add_modes(state, a, arg);
+		return 0;
+	case KEY_POOL:
+		cli_put(a->params, "pool", arg);
+		return 0;
+	case KEY_NAME:
+		a->name = arg;
+		return 0;
+	case KEY_MAC:
+		cli_put(a->params, "mac", arg);
+		return 0;
+	case KEY_VLAN:
+		add_vlan(state, a, arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->word && strcmp(arg, a->word) != 0)
+			argp_error(state, "'%s' is not known here: '%s' is", arg, a->word);
+		else if (!a->word && a->guest)
+			argp_error(state, "'%s' is one argument too many", arg);
+		else if (!a->word)
+			a->guest = arg;
+		a->word = NULL;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->guest)
+			argp_error(state, "%s is missing", a->word ? a->word : "the guest");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc)
+{
+	const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { 0 } };
+	const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.args_doc = word ? "attach VM" : "VM",
+		.doc = doc,
+		.children = children,
+	};
+	struct request_args a = { .cli = cli, .word = word };
+	json_t *target;
+
+	a.params = json_object();
+	a.modes = json_array();
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (json_array_size(a.modes) > 0)
+		json_put(a.params, "modes", a.modes);
+	else
+		json_decref(a.modes);
+	target = cli_target(a.guest, a.name);
+	json_object_update(a.params, target);
+	json_decref(target);
+	return a.params;
+}

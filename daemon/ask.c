@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Looking: list, show, why, plan. Nothing here writes; plan asks the workers for each
+ * knob's present value, which is a read, and says what attach would do.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/attachment.h"
+#include "daemon/select.h"
+#include "lib/json.h"
+
+#define ASK_GET_DEADLINE_MS 10000
+
+void list_run(struct manager *m, reply_fn reply, void *user)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	json_t *list = json_array();
+
+	for (const struct attachment *a = m->attachments->list; a; a = a->next)
+		json_array_append_new(list, model_attachment_to_json(&a->v));
+	reply(user, 0, json_pack("{s:o}", "attachments", list), &err);
+}
+
+void show_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	const struct attachment *a = attachment_find(m->attachments, guest, name);
+	json_t *effects = json_array();
+
+	if (!a) {
+		json_decref(effects);
+		vnet_err_set(&err, -ENOENT, VNET_E_NOT_FOUND,
+			     "there is no attachment %s/%s: `vnetctl list` shows those there are",
+			     guest, name);
+		reply(user, err.code, NULL, &err);
+		return;
+	}
+	for (size_t i = 0; a->journal && i < a->journal->n; i++) {
+		const struct effect *e = &a->journal->effects[i];
+
+		json_array_append_new(effects,
+				      json_pack("{s:s,s:s,s:s,s:s,s:s}", "knob", e->knob->name,
+						"object", e->object, "before", e->before, "after",
+						e->after, "restore", e->restore));
+	}
+	reply(user, 0,
+	      json_pack("{s:o,s:o}", "attachment", model_attachment_to_json(&a->v), "effects",
+			effects),
+	      &err);
+}
+
+/* ---- why and plan: first the choice ---- */
+
+struct ask {
+	struct manager *m;
+	struct vnet_request request;
+	bool plan;
+	reply_fn reply;
+	void *user;
+	struct vnet_attachment a; /* plan: as if it were made */
+	struct plan steps;
+	size_t at;
+	json_t *verdicts, *warnings, *done;
+};
+
+static void ask_end(struct ask *ask, int r, json_t *result, struct vnet_err *err)
+{
+	if (r < 0)
+		vnet_err_wrap(err, ask->plan ? "plan attach %s" : "why %s", ask->request.guest);
+	ask->reply(ask->user, r, result, err);
+	json_decref(ask->verdicts);
+	json_decref(ask->warnings);
+	json_decref(ask->done);
+	free(ask);
+}
+
+static void plan_next(struct ask *ask);
+
+static void plan_end(struct ask *ask)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char text[256];
+
+	snprintf(
+		text, sizeof(text),
+		"virsh attach-device %s: <interface type='hostdev' managed='no'>, alias " VNETD_ALIAS_PREFIX
+		"%s",
+		ask->a.asked.guest, ask->a.name);
+	ask_end(ask, 0,
+		json_pack("{s:o,s:O,s:s,s:O,s:O}", "attachment", model_attachment_to_json(&ask->a),
+			  "steps", ask->done, "handover", text, "warnings", ask->warnings,
+			  "verdicts", ask->verdicts),
+		&err);
+}
+
+static void plan_got(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct ask *ask = user;
+	const struct plan_step *step = &ask->steps.step[ask->at];
+	const char *before = json_string_value(json_object_get(result, "value"));
+	json_t *j;
+
+	if (r < 0) {
+		vnet_err_at(err, step->knob->name, step->object);
+		ask_end(ask, r, NULL, err);
+		return;
+	}
+	j = json_object();
+	json_put_str(j, "knob", step->knob->name);
+	json_put_str(j, "object", step->object);
+	json_put_str(j, "owner", step->knob->owner == KNOB_OF_POOL ? "pool" : "attachment");
+	json_put_str(j, "before", before && strcmp(before, KNOB_ABSENT) != 0 ? before : NULL);
+	json_put_str(j, "after", step->value);
+	json_put_bool(j, "changes", !before || !step->knob->matches(step->value, before));
+	json_array_append_new(ask->done, j);
+	ask->at++;
+	plan_next(ask);
+}
+
+static void plan_next(struct ask *ask)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	const struct plan_step *step = &ask->steps.step[ask->at];
+	char lane[PCI_ADDR_STR];
+
+	if (ask->at == ask->steps.n)
+		plan_end(ask);
+	else if (workers_call(ask->m->workers, txn_lane(step->knob, step->object, lane), "get",
+			      json_pack("{s:s,s:s}", "knob", step->knob->name, "object",
+					step->object),
+			      ASK_GET_DEADLINE_MS, plan_got, ask, &err) < 0)
+		plan_got(ask, err.code, NULL, &err);
+}
+
+static void plan_warn(struct ask *ask, const struct candidate *c)
+{
+	const struct host_scan *s = inventory_scan(ask->m->inventory);
+	const struct nic *pf = host_scan_nic(s, &c->pool.pf);
+	char why[REASON_MAX], text[REASON_MAX + POOL_NAME_MAX + 128];
+
+	if (!pf || pf->num_vfs > 0)
+		return;
+	inventory_host_uses(ask->m->inventory, pf, why, sizeof(why));
+	snprintf(text, sizeof(text),
+		 "making VFs interrupts the link of %s for about a second%s%s%s", c->pool.name,
+		 why[0] ? " (the host uses it: " : "", why, why[0] ? ")" : "");
+	json_array_append_new(ask->warnings, json_string(text));
+}
+
+static int plan_start(struct ask *ask, const struct guest *g, const struct candidate *c,
+		      struct vnet_err *err)
+{
+	struct vnet_attachment *a = &ask->a;
+	char who[128];
+	int r;
+
+	a->asked = ask->request;
+	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
+	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
+	snprintf(a->mode, sizeof(a->mode), "%s", c->mode->name);
+	snprintf(a->why, sizeof(a->why), "%s", c->verdict.reason);
+	snprintf(a->pool, sizeof(a->pool), "%s", c->pool.name);
+	a->state = AT_RESERVED;
+	a->pf = c->pool.pf;
+	a->vf = c->vf;
+	a->vf_index = c->vf_index;
+	a->vlan = ask->request.vlan;
+	a->mac = ask->request.mac;
+	r = attach_name(ask->m, g, &ask->request, a->name, err);
+	if (r < 0)
+		return r;
+	if (!ask->request.has_mac)
+		mac_generate(&a->mac);
+	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
+	if (who[0] && ask->request.has_mac)
+		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "the MAC is taken: %s has it",
+				    who);
+	plan_warn(ask, c);
+	return select_plan(ask->m, a, g, &ask->steps, err);
+}
+
+static void ask_choose(void *user, int r, struct vnet_err *err)
+{
+	struct ask *ask = user;
+	struct selection s = { 0 };
+	const struct guest *g = r == 0 ? attach_guest(ask->m, &ask->request, err) : NULL;
+
+	if (r == 0)
+		r = g ? select_run(ask->m, &ask->request, g, NULL, &s, err) : err->code;
+	if (r < 0) {
+		ask_end(ask, r, NULL, err);
+		return;
+	}
+	ask->verdicts = select_verdicts_json(&s);
+	if (!ask->plan) {
+		ask_end(ask, 0, json_pack("{s:s,s:O}", "guest", g->name, "verdicts", ask->verdicts),
+			err);
+	} else if (!s.chosen) {
+		r = select_refuse(&s, &ask->request, err);
+		ask_end(ask, r, json_pack("{s:O}", "verdicts", ask->verdicts), err);
+	} else if ((r = plan_start(ask, g, s.chosen, err)) < 0) {
+		ask_end(ask, r, NULL, err);
+	} else {
+		plan_next(ask);
+	}
+	selection_done(&s);
+}
+
+static void ask_begin(struct manager *m, struct waiter *w, bool plan)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct ask *ask = calloc(1, sizeof(*ask));
+
+	if (!ask) {
+		w->reply(w->user, vnet_err_errno(&err, -ENOMEM, "ask"), NULL, &err);
+		return;
+	}
+	ask->m = m;
+	ask->request = w->request;
+	ask->plan = plan;
+	ask->reply = w->reply;
+	ask->user = w->user;
+	ask->warnings = json_array();
+	ask->done = json_array();
+	inventory_refresh(m->inventory, ask_choose, ask);
+}
+
+static void why_begin(struct manager *m, struct waiter *w)
+{
+	ask_begin(m, w, false);
+}
+
+static void plan_begin(struct manager *m, struct waiter *w)
+{
+	ask_begin(m, w, true);
+}
+
+static void ask_run(struct manager *m, const struct vnet_request *r,
+		    void (*go)(struct manager *, struct waiter *), reply_fn reply, void *user)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		reply(user, vnet_err_errno(&err, -ENOMEM, "ask"), NULL, &err);
+		return;
+	}
+	w->go = go;
+	w->request = *r;
+	w->reply = reply;
+	w->user = user;
+	attachments_when_known(m->attachments, w);
+}
+
+void why_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
+{
+	ask_run(m, r, why_begin, reply, user);
+}
+
+void plan_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
+{
+	ask_run(m, r, plan_begin, reply, user);
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An attach, in the order of its functions below. Each ends by starting the next or
+ * by attach_fail():
+ *
+ *	attach_run -> attach_begin -> attach_choose -> attach_pool_done
+ *	   -> attach_recheck -> attach_turned -> attach_handed -> in-use
+ *
+ * What is on disk before what: the state file and an empty journal before the
+ * first knob; each knob's record before that knob; the hand-over record before
+ * libvirt is called. From that record on nothing is walked back until libvirt says
+ * that the guest has not the device.
+ */
+#include "daemon/attach.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/attachment.h"
+#include "daemon/fault.h"
+#include "daemon/select.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+/* ---- what the request means ---- */
+
+const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,
+				 struct vnet_err *err)
+{
+	const struct guest *g = domains_find(m->domains, r->guest);
+
+	if (!g) {
+		vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
+			     "libvirt knows no guest %s: `virsh list --all` shows those there are",
+			     r->guest);
+		return NULL;
+	}
+	if (!g->active) {
+		vnet_err_set(err, -ESRCH, VNET_E_FAILED,
+			     "guest %s does not run: start it first (virsh start %s)", g->name,
+			     g->name);
+		return NULL;
+	}
+	return g;
+}
+
+static bool name_taken(struct manager *m, const struct guest *g, const char *name)
+{
+	return attachment_find(m->attachments, g->uuid, name) || guest_has_nic(g, name);
+}
+
+int attach_name(struct manager *m, const struct guest *g, const struct vnet_request *r,
+		char ret[static NIC_NAME_MAX], struct vnet_err *err)
+{
+	if (r->name[0]) {
+		snprintf(ret, NIC_NAME_MAX, "%s", r->name);
+		if (name_taken(m, g, ret))
+			return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
+					    "guest %s has a NIC %s already: choose another --name",
+					    g->name, ret);
+		return 0;
+	}
+	for (unsigned i = 0; i < ATTACHMENTS_MAX; i++) {
+		snprintf(ret, NIC_NAME_MAX, "net%u", i);
+		if (!name_taken(m, g, ret))
+			return 0;
+	}
+	return vnet_err_set(err, -EDQUOT, VNET_E_LIMIT, "guest %s: no name netN is free", g->name);
+}
+
+void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
+		      const struct attachment *self, char *ret, size_t size)
+{
+	const struct host_scan *s = inventory_scan(m->inventory);
+	const struct guest *g;
+	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
+
+	ret[0] = '\0';
+	for (const struct attachment *a = m->attachments->list; a && !ret[0]; a = a->next) {
+		if (a != self && mac_eq(&a->v.mac, mac))
+			snprintf(ret, size, "attachment %s", attachment_id(a, id));
+	}
+	for (size_t i = 0; i < s->n_vfs && !ret[0]; i++) {
+		if (pci_addr_eq(&s->vfs[i].pf, pf) && mac_eq(&s->vfs[i].mac, mac))
+			snprintf(ret, size, "VF %d of %s", s->vfs[i].index, pci_addr_str(pf, addr));
+	}
+	for (size_t i = 0; i < s->n_links && !ret[0]; i++) {
+		if (s->links[i].has_mac && mac_eq(&s->links[i].mac, mac))
+			snprintf(ret, size, "the host's interface %s", s->links[i].name);
+	}
+	for (size_t i = 0; (g = domains_at(m->domains, i)) && !ret[0]; i++) {
+		for (size_t k = 0; k < g->n_macs && !ret[0]; k++) {
+			if (mac_eq(&g->macs[k], mac))
+				snprintf(ret, size, "guest %s", g->name);
+		}
+	}
+}
+
+/* The MAC that was asked for, refused where it is taken; else one that is not. */
+static int choose_mac(struct attachment *a, struct vnet_err *err)
+{
+	struct manager *m = a->owner->m;
+	char who[ATTACHMENT_ID_MAX + 32], mac[MAC_STR];
+
+	if (a->v.asked.has_mac) {
+		a->v.mac = a->v.asked.mac;
+		attach_mac_taken(m, &a->v.mac, &a->v.pf, a, who, sizeof(who));
+		if (who[0])
+			return vnet_err_set(
+				err, -EEXIST, VNET_E_EXISTS,
+				"MAC %s is taken: %s has it; give another --mac or none",
+				mac_str(&a->v.mac, mac), who);
+		return 0;
+	}
+	do {
+		mac_generate(&a->v.mac);
+		attach_mac_taken(m, &a->v.mac, &a->v.pf, a, who, sizeof(who));
+	} while (who[0]);
+	return 0;
+}
+
+/* ---- ending ---- */
+
+static json_t *verdicts_beside(struct attachment *a)
+{
+	return a->verdicts ? json_pack("{s:O}", "verdicts", a->verdicts) : NULL;
+}
+
+/* Nothing of it is on the host: answer and forget it. */
+static void attach_refuse(struct attachment *a, struct vnet_err *err)
+{
+	char id[ATTACHMENT_ID_MAX];
+
+	vnet_err_wrap(err, "attach %s", attachment_id(a, id));
+	log_err(5, id, err, "refused");
+	attachment_reply(a, err->code, verdicts_beside(a), err);
+	attachment_drop(a);
+}
+
+/* Something may be: walk it back, then answer. */
+static void attach_fail(struct attachment *a, struct vnet_err *err)
+{
+	char id[ATTACHMENT_ID_MAX];
+
+	vnet_err_wrap(err, "attach %s", attachment_id(a, id));
+	a->cause = *err;
+	attachment_release(a);
+}
+
+static void attach_done(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+
+	attachment_timer(a, 0, NULL);
+	a->v.handover = HO_PATH;
+	attachment_enter(a, AT_IN_USE, "%s", "");
+	attachment_reply(a, 0,
+			 json_pack("{s:o,s:O}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts", a->verdicts),
+			 &err);
+}
+
+/* ---- the hand-over ---- */
+
+static void attach_unknown(struct attachment *a, struct vnet_err *err)
+{
+	char id[ATTACHMENT_ID_MAX];
+
+	attachment_timer(a, 0, NULL);
+	attachment_enter(a, AT_UNKNOWN, "%s", err->text);
+	vnet_err_wrap(err,
+		      "attach %s: whether the guest got it is not known yet (vnetd finds out "
+		      "when libvirt answers again: vnetctl show)",
+		      attachment_id(a, id));
+	attachment_reply(a, err->code, verdicts_beside(a), err);
+}
+
+static void attach_reread(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	const struct guest *g = attachment_guest(a);
+
+	if (r < 0) {
+		attach_unknown(a, err);
+		return;
+	}
+	if (g && g->active && guest_has_nic(g, a->v.name)) {
+		attach_done(a);
+		return;
+	}
+	*err = a->cause;
+	attach_fail(a, err);
+}
+
+static void attach_handed(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	attachment_timer(a, 0, NULL);
+	if (r == 0 && (r = fault_point("handover:after")) < 0)
+		vnet_err_errno(err, r, "fault point");
+	if (r == 0) {
+		attach_done(a);
+	} else if (err->name == VNET_E_UNAVAILABLE) {
+		attach_unknown(a, err);
+	} else {
+		/* libvirt said no: the live XML has the last word before anything is undone. */
+		a->cause = *err;
+		if (domains_reread(a->owner->m->domains, a->v.uuid, attach_reread, a, err) < 0)
+			attach_unknown(a, err);
+	}
+}
+
+static int on_handover_late(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct vnet_err err = VNET_ERR_INIT;
+
+	(void)s;
+	(void)usec;
+	domains_drop(a->owner->m->domains, a);
+	vnet_err_set(&err, -ETIMEDOUT, VNET_E_UNAVAILABLE, "libvirt has not answered for %d s",
+		     HANDOVER_WAIT_SEC);
+	attach_unknown(a, &err);
+	return 0;
+}
+
+static int hand_over(struct attachment *a, struct vnet_err *err)
+{
+	struct manager *m = a->owner->m;
+	const struct guest *g = attachment_guest(a);
+	struct delivery d;
+	struct guest_nic nic;
+	int r;
+
+	if (!g || !g->active)
+		return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "the guest stopped meanwhile");
+	r = select_deliver(m, &a->v, g, &d, err);
+	if (r < 0)
+		return r;
+	if (d.kind != VNET_DELIVERY_HOSTDEV || pci_addr_parse(d.value, &a->v.vf) < 0)
+		return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
+				    "mode %s delivers what this vnetd cannot hand to libvirt: %s",
+				    a->v.mode, d.value);
+	r = attachment_set_state(a, AT_READY, "", err);
+	if (r < 0)
+		return r;
+	r = fault_point("handover:before");
+	if (r < 0)
+		return vnet_err_errno(err, r, "fault point");
+	r = journal_add_handover(a->journal, "hostdev", d.value, err);
+	if (r < 0)
+		return r;
+	attachment_guest_nic(a, &nic);
+	attachment_timer(a, HANDOVER_WAIT_SEC * UINT64_C(1000), on_handover_late);
+	return domains_attach(m->domains, a->v.uuid, &nic, attach_handed, a, err);
+}
+
+/* ---- turning the knobs ---- */
+
+static void attach_turned(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	a->txn = txn_free(a->txn);
+	if (r == 0)
+		r = hand_over(a, err);
+	if (r < 0)
+		attach_fail(a, err);
+}
+
+static int start_txn(struct attachment *a, enum knob_owner owner, txn_done_fn done,
+		     struct vnet_err *err)
+{
+	int r = txn_new(&a->txn, a->owner->m->workers, a->journal, err);
+
+	if (r == 0)
+		txn_forward(a->txn, &a->plan, a->plan_next, owner, a->idle_back, &a->plan_next,
+			    done, a);
+	return r;
+}
+
+/* The VF is there now, with its real address and IOMMU group: is it still all right? */
+static void attach_recheck(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	struct manager *m = a->owner->m;
+	const struct guest *g = attachment_guest(a);
+	const struct nic *vf;
+	struct verdict verdict;
+
+	if (r == 0)
+		r = select_probe(m, &a->v, g, &verdict, err);
+	if (r == 0 && verdict.score == 0)
+		r = vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "%s", verdict.reason);
+	vf = host_scan_vf(inventory_scan(m->inventory), &a->v.pf, (unsigned)a->v.vf_index);
+	if (r == 0 && !vf)
+		r = vnet_err_set(
+			err, -ENODEV, VNET_E_FAILED,
+			"VF %d is not there though its PF was given VFs: see the kernel log",
+			a->v.vf_index);
+	if (r == 0) {
+		a->v.vf = vf->addr;
+		r = attachment_set_state(a, AT_PREPARING, "", err);
+	}
+	if (r == 0)
+		r = start_txn(a, KNOB_OF_ATTACHMENT, attach_turned, err);
+	if (r < 0)
+		attach_fail(a, err);
+}
+
+static void attach_pool_done(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	a->txn = txn_free(a->txn);
+	a->pool_back = r < 0;
+	if (r < 0)
+		attach_fail(a, err);
+	else
+		inventory_refresh(a->owner->m->inventory, attach_recheck, a);
+}
+
+static int begin_turning(struct attachment *a, struct vnet_err *err)
+{
+	struct manager *m = a->owner->m;
+	char file[ATTACHMENT_FILE_MAX], id[ATTACHMENT_ID_MAX];
+	int r = select_plan(m, &a->v, attachment_guest(a), &a->plan, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < a->plan.n; i++) {
+		if (strcmp(a->plan.step[i].knob->name, "numvfs") != 0)
+			continue;
+		r = pools_mark_created(m->pools, &a->v.pf, err);
+		if (r < 0)
+			return r;
+		a->idle_back = true;
+	}
+	r = attachment_set_state(a, AT_PREPARING, "", err);
+	if (r < 0)
+		return r;
+	attachment_file(&a->v, "", file);
+	r = journal_create(&a->journal, m->runtime_fd, file, attachment_id(a, id), err);
+	if (r < 0)
+		return r;
+	return start_txn(a, KNOB_OF_POOL, attach_pool_done, err);
+}
+
+/* ---- choosing ---- */
+
+static void take_claim(struct attachment *a, const struct candidate *c)
+{
+	const struct host_scan *s = inventory_scan(a->owner->m->inventory);
+	const struct nic *pf = host_scan_nic(s, &c->pool.pf);
+	const struct link *link = pf ? host_scan_nic_link(s, pf) : NULL;
+
+	snprintf(a->v.mode, sizeof(a->v.mode), "%s", c->mode->name);
+	snprintf(a->v.why, sizeof(a->v.why), "%s", c->verdict.reason);
+	snprintf(a->v.pool, sizeof(a->v.pool), "%s", c->pool.name);
+	a->v.pf = c->pool.pf;
+	a->v.vf = c->vf;
+	a->v.vf_index = c->vf_index;
+	a->idle_back = c->pool.created;
+	if (link)
+		a->v.pf_mac = link->has_perm_mac ? link->perm_mac : link->mac;
+}
+
+static void attach_choose(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	struct manager *m = a->owner->m;
+	struct selection s = { 0 };
+	const struct guest *g = r == 0 ? attach_guest(m, &a->v.asked, err) : NULL;
+
+	if (r == 0)
+		r = g ? select_run(m, &a->v.asked, g, &a->v, &s, err) : err->code;
+	if (r == 0)
+		a->verdicts = select_verdicts_json(&s);
+	if (r == 0 && !s.chosen)
+		r = select_refuse(&s, &a->v.asked, err);
+	if (r == 0) {
+		take_claim(a, s.chosen);
+		r = choose_mac(a, err);
+	}
+	if (r == 0)
+		r = begin_turning(a, err);
+	selection_done(&s);
+	if (r < 0)
+		attach_refuse(a, err);
+}
+
+/* ---- taking the request ---- */
+
+/* The same request again gets the same answer. */
+static bool same_request(const struct attachment *a, const struct vnet_request *r)
+{
+	const struct vnet_request *was = &a->v.asked;
+
+	return strcmp(was->pool, r->pool) == 0 && was->has_mac == r->has_mac &&
+	       (!r->has_mac || mac_eq(&was->mac, &r->mac)) &&
+	       memcmp(&was->vlan, &r->vlan, sizeof(r->vlan)) == 0 && was->n_modes == r->n_modes &&
+	       memcmp(was->modes, r->modes, sizeof(r->modes)) == 0;
+}
+
+static bool answer_repeat(struct manager *m, const struct guest *g, struct waiter *w)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct attachment *a;
+
+	a = w->request.name[0] ? attachment_find(m->attachments, g->uuid, w->request.name) : NULL;
+	if (!a || !same_request(a, &w->request))
+		return false;
+	if (a->v.state == AT_IN_USE) {
+		w->reply(w->user, 0,
+			 json_pack("{s:o,s:[]}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts"),
+			 &err);
+	} else {
+		vnet_err_set(&err, -EBUSY, VNET_E_BUSY,
+			     "attach %s/%s: it is %s now: try again later", g->name, a->v.name,
+			     attachment_state_str(a->v.state));
+		w->reply(w->user, err.code, NULL, &err);
+	}
+	return true;
+}
+
+static void attach_begin(struct manager *m, struct waiter *w)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	const struct guest *g = attach_guest(m, &w->request, &err);
+	char name[NIC_NAME_MAX];
+	struct attachment *a;
+
+	if (g && answer_repeat(m, g, w))
+		return;
+	if (!g || attach_name(m, g, &w->request, name, &err) < 0 ||
+	    !(a = attachment_new(m->attachments, &err))) {
+		vnet_err_wrap(&err, "attach");
+		w->reply(w->user, err.code, NULL, &err);
+		return;
+	}
+	a->v.asked = w->request;
+	snprintf(a->v.asked.guest, sizeof(a->v.asked.guest), "%s", g->name);
+	snprintf(a->v.uuid, sizeof(a->v.uuid), "%s", g->uuid);
+	snprintf(a->v.name, sizeof(a->v.name), "%s", name);
+	a->v.vlan = w->request.vlan;
+	a->v.state = AT_PREPARING;
+	a->reply = w->reply;
+	a->reply_user = w->user;
+	inventory_refresh(m->inventory, attach_choose, a);
+}
+
+void attach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		reply(user, vnet_err_errno(&err, -ENOMEM, "attach"), NULL, &err);
+		return;
+	}
+	w->go = attach_begin;
+	w->request = *r;
+	w->reply = reply;
+	w->user = user;
+	attachments_when_known(m->attachments, w);
+}

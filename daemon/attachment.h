@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETD_ATTACHMENT_H
+#define VNETD_ATTACHMENT_H
+/*
+ * One attachment from the inside, shared by the rooms that move it: attach.c
+ * (there), release.c (back), reconcile.c (after a start), ask.c (looking).
+ *
+ * An attachment is in the ledger from before its claim is chosen until nothing of
+ * it is left on the host. At most one operation moves it at a time; `reply` is the
+ * client that waits for that operation, if one does.
+ */
+#include <jansson.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/attach.h"
+#include "daemon/inventory.h"
+#include "daemon/journal.h"
+#include "daemon/manager.h"
+#include "daemon/plugin.h"
+#include "daemon/txn.h"
+
+/* A guest may take its time to let go; libvirt itself waits 5 s before it answers. */
+#define DETACH_WAIT_SEC 20
+/* libvirt's answer to an attach; a slow reset of the device is in it. */
+#define HANDOVER_WAIT_SEC 120
+/* How long a request waits for libvirt's list of guests after a start. */
+#define KNOWN_WAIT_SEC 10
+/* QEMU closes the VF a little after libvirt says that the device or guest is gone. */
+#define CLOSE_RETRY_MSEC 500
+#define CLOSE_RETRIES 40
+
+struct attachment {
+	struct vnet_attachment v;
+	struct attachments *owner;
+	struct attachment *next;
+	struct journal *journal;
+	struct txn *txn;
+	struct plan plan;
+	size_t plan_next;
+	bool pool_back; /* a failed attach: the pool's knobs go back too, where no VF was made */
+	bool idle_back; /* the VF is of vnetd's making: it goes back to idle */
+	sd_event_source *timer;
+	unsigned retries;
+	reply_fn reply;
+	void *reply_user;
+	json_t *verdicts;      /* for the reply to an attach */
+	struct vnet_err cause; /* an attach that is walked back: why */
+	json_t *residue;       /* of the walk back: texts */
+	bool residue_failed;   /* some of it is not foreign: trying again may help */
+	bool residue_busy;     /* and was EBUSY */
+};
+
+/* A request that waits for the list of guests. */
+struct waiter {
+	struct waiter *next;
+	struct attachments *owner;
+	sd_event_source *timer;
+	void (*go)(struct manager *m, struct waiter *w);
+	struct vnet_request request; /* attach, why, plan; detach: guest and name */
+	reply_fn reply;
+	void *user;
+};
+
+struct attachments {
+	struct manager *m;
+	int dirfd; /* RUNTIME/attachments */
+	struct attachment *list;
+	size_t n;
+	struct waiter *waiters;
+	bool decided;	 /* about what was loaded, once */
+	bool reconciled; /* and guests' NICs were adopted: requests may be served */
+	unsigned old_tries;
+	sd_event_source *old_workers; /* looks again whether they are done */
+};
+
+/* ---- the ledger (ledger.c) ---- */
+struct attachment *attachment_new(struct attachments *as, struct vnet_err *err);
+/* Out of the ledger, files too; the object is gone. */
+void attachment_drop(struct attachment *a);
+struct attachment *attachment_find(struct attachments *as, const char *guest, const char *name);
+/* The one setter: logs old -> new, stamps, writes the state file. */
+int attachment_set_state(struct attachment *a, enum attachment_state state, const char *reason,
+			 struct vnet_err *err);
+/* The same where a file that can't be written must not stop us; it is logged. */
+void attachment_enter(struct attachment *a, enum attachment_state state, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* "UUID.NAME": state file and journal. */
+#define ATTACHMENT_FILE_MAX (UUID_STR + NIC_NAME_MAX + 8)
+void attachment_file(const struct vnet_attachment *v, const char *suffix,
+		     char buf[static ATTACHMENT_FILE_MAX]);
+const char *attachment_id(const struct attachment *a, char buf[static ATTACHMENT_ID_MAX]);
+/* Answer whoever waits, once; takes over @result. */
+void attachment_reply(struct attachment *a, int r, json_t *result, struct vnet_err *err);
+void attachment_timer(struct attachment *a, uint64_t msec, sd_event_time_handler_t handler);
+/* Runs w->go when the guests are known, or answers that they are not. Takes over w. */
+void attachments_when_known(struct attachments *as, struct waiter *w);
+const struct guest *attachment_guest(const struct attachment *a);
+void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
+
+/* ---- release.c ---- */
+/* The guest has not (any more) what @a holds: walk back and drop it, answering the
+ * waiting client with the outcome, or with a->cause where that is set. */
+void attachment_release(struct attachment *a);
+
+/* ---- attach.c ---- */
+/* "" or in words where this MAC is in use on the pool of @pf, or in a guest. */
+void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
+		      const struct attachment *self, char *ret, size_t size);
+/* The guest of @r, active; an error that says what to do otherwise. */
+const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,
+				 struct vnet_err *err);
+/* r->name, or the first netN that the guest has not. */
+int attach_name(struct manager *m, const struct guest *g, const struct vnet_request *r,
+		char ret[static NIC_NAME_MAX], struct vnet_err *err);
+
+/* ---- reconcile.c ---- */
+/* Read what state files and journals say; nothing is done yet. */
+int reconcile_load(struct attachments *as, struct vnet_err *err);
+/* The guests are known: decide about every attachment that was not decided. False:
+ * workers of an earlier vnetd still write; attachments_guests_known() is called
+ * again when they are done. */
+bool reconcile_guests(struct attachments *as);
+/* About one whose hand-over nobody has confirmed. */
+void reconcile_one(struct attachment *a);
+#endif

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirt's XML, read and written. Nothing is fetched and no entity is expanded: a
+ * document that declares any is refused whole, libvirt writes none.
+ *
+ * A guest is read leniently: what is not understood is left out, because a guest that
+ * cannot be read would hide the devices that it holds. Our own metadata is read
+ * strictly where it is about to be written anew, so that nothing of it gets lost.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/domains.h"
+#include "lib/cleanup.h"
+
+static void cleanup_doc(xmlDoc **doc)
+{
+	xmlFreeDoc(*doc);
+}
+
+static void cleanup_node(xmlNode **node)
+{
+	xmlFreeNode(*node);
+}
+
+#define _cleanup_doc_ _cleanup_(cleanup_doc)
+#define _cleanup_node_ _cleanup_(cleanup_node)
+
+void domain_xml_init(void)
+{
+	xmlInitParser();
+}
+
+/* ---- reading, in general ---- */
+
+static xmlDoc *parse(const char *xml, const char *what, struct vnet_err *err)
+{
+	xmlParserCtxt *ctxt = xmlNewParserCtxt();
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	const xmlError *e;
+
+	if (!ctxt) {
+		vnet_err_errno(err, -ENOMEM, "%s", what);
+		return NULL;
+	}
+	doc = xmlCtxtReadMemory(ctxt, xml, (int)strnlen(xml, INT32_MAX), NULL, NULL,
+				XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+	if (!doc || !xmlDocGetRootElement(doc)) {
+		e = xmlCtxtGetLastError(ctxt);
+		vnet_err_set(err, -EINVAL, VNET_E_INVALID, "%s is no XML: line %d: %.*s", what,
+			     e ? e->line : 0, e && e->message ? (int)strcspn(e->message, "\n") : 5,
+			     e && e->message ? e->message : "empty");
+		xmlFreeDoc(take_ptr(doc));
+	} else if (doc->intSubset) {
+		vnet_err_set(err, -EINVAL, VNET_E_INVALID, "%s has a document type: refused", what);
+		xmlFreeDoc(take_ptr(doc));
+	}
+	xmlFreeParserCtxt(ctxt);
+	return take_ptr(doc);
+}
+
+static bool is_element(const xmlNode *n, const char *name)
+{
+	return n->type == XML_ELEMENT_NODE && (!name || strcmp((const char *)n->name, name) == 0);
+}
+
+/* The first one; NULL also of nothing, so that paths need no checks between. */
+static xmlNode *child(const xmlNode *n, const char *name)
+{
+	for (xmlNode *c = n ? n->children : NULL; c; c = c->next) {
+		if (is_element(c, name))
+			return c;
+	}
+	return NULL;
+}
+
+enum attribute { ATTR_ABSENT, ATTR_HERE, ATTR_TOO_LONG };
+
+static enum attribute attribute(const xmlNode *n, const char *name, char *ret, size_t size)
+{
+	xmlChar *value = n ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
+	size_t len = value ? strlen((const char *)value) : 0;
+
+	ret[0] = '\0';
+	if (!value)
+		return ATTR_ABSENT;
+	if (len < size)
+		memcpy(ret, value, len + 1);
+	xmlFree(value);
+	return len < size ? ATTR_HERE : ATTR_TOO_LONG;
+}
+
+static bool attribute_is(const xmlNode *n, const char *name, const char *value)
+{
+	char text[64];
+
+	return attribute(n, name, text, sizeof(text)) == ATTR_HERE && strcmp(text, value) == 0;
+}
+
+/* As libvirt takes them: decimal, or hexadecimal with 0x. */
+static bool number(const xmlNode *n, const char *name, unsigned long max, unsigned long *ret)
+{
+	char text[32], *end;
+	unsigned long v;
+
+	if (attribute(n, name, text, sizeof(text)) != ATTR_HERE || !isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	v = strtoul(text, &end, 0);
+	if (errno || *end || v > max)
+		return false;
+	*ret = v;
+	return true;
+}
+
+/* Cut where it does not fit; a guest with an endless name still holds its devices. */
+static void content(const xmlNode *n, char *ret, size_t size)
+{
+	xmlChar *text = n ? xmlNodeGetContent(n) : NULL;
+	size_t len = text ? strlen((const char *)text) : 0;
+
+	if (len >= size) {
+		len = size - 1;
+		while (len > 0 && (text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	if (len > 0)
+		memcpy(ret, text, len);
+	ret[len] = '\0';
+	xmlFree(text);
+}
+
+/* ---- our metadata ---- */
+
+/* virDomainGetMetadata hands it out without the namespace, a whole document has it. */
+static bool is_ours(const xmlNode *n, const char *name)
+{
+	return is_element(n, name) &&
+	       (!n->ns || strcmp((const char *)n->ns->href, VNETD_XML_NS) == 0);
+}
+
+static int bad_nic(const struct guest_nic *nic, const char *what, const char *value,
+		   struct vnet_err *err)
+{
+	return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+			    "vnetd's metadata of the guest, NIC \"%s\": %s \"%s\" is not valid",
+			    nic->name, what, value);
+}
+
+/* An attribute that may be left out; then nothing of *nic changes. */
+static int nic_field(const xmlNode *n, struct guest_nic *nic, const char *name, void *ret,
+		     int (*set)(const char *text, void *ret), struct vnet_err *err)
+{
+	char text[128];
+	enum attribute a = attribute(n, name, text, sizeof(text));
+
+	if (a == ATTR_ABSENT)
+		return 0;
+	if (a == ATTR_TOO_LONG || set(text, ret) < 0)
+		return bad_nic(nic, name, text, err);
+	return 0;
+}
+
+static int set_mac(const char *text, void *ret)
+{
+	return mac_parse(text, ret);
+}
+
+static int set_pci(const char *text, void *ret)
+{
+	return pci_addr_parse(text, ret);
+}
+
+static int set_vlan(const char *text, void *ret)
+{
+	return vlan_parse(text, ret);
+}
+
+static int set_index(const char *text, void *ret)
+{
+	char *end;
+	long v = strtol(text, &end, 10);
+
+	if (!isdigit((unsigned char)text[0]) || *end || v > UINT16_MAX)
+		return -EINVAL;
+	*(int *)ret = (int)v;
+	return 0;
+}
+
+static int read_nic(const xmlNode *n, struct guest_nic *ret, struct vnet_err *err)
+{
+	struct guest_nic nic = { .vf_index = -1 };
+	struct vnet_err why = VNET_ERR_INIT;
+	int r;
+
+	if (attribute(n, "name", nic.name, sizeof(nic.name)) != ATTR_HERE ||
+	    model_check_nic_name(nic.name, &why) < 0)
+		return bad_nic(&nic, "name", nic.name, err);
+	if (attribute(n, "mode", nic.mode, sizeof(nic.mode)) == ATTR_TOO_LONG)
+		return bad_nic(&nic, "mode", "(too long)", err);
+	if (attribute(n, "pool", nic.pool, sizeof(nic.pool)) == ATTR_TOO_LONG)
+		return bad_nic(&nic, "pool", "(too long)", err);
+	r = nic_field(n, &nic, "mac", &nic.mac, set_mac, err);
+	if (r == 0)
+		r = nic_field(n, &nic, "vlan", &nic.vlan, set_vlan, err);
+	if (r == 0)
+		r = nic_field(n, &nic, "pf", &nic.pf, set_pci, err);
+	if (r == 0)
+		r = nic_field(n, &nic, "pf-mac", &nic.pf_mac, set_mac, err);
+	if (r == 0)
+		r = nic_field(n, &nic, "vf-index", &nic.vf_index, set_index, err);
+	if (r == 0)
+		r = nic_field(n, &nic, "vf", &nic.vf, set_pci, err);
+	if (r == 0)
+		*ret = nic;
+	return r;
+}
+
+/* @strict: a NIC that cannot be read is an error, else it is left out. */
+static int read_nics(const xmlNode *element, bool strict, struct guest_nic **ret, size_t *ret_n,
+		     struct vnet_err *err)
+{
+	_cleanup_free_ struct guest_nic *nics = NULL;
+	size_t n = 0;
+
+	for (const xmlNode *c = element->children; c; c = c->next) {
+		struct guest_nic *more;
+		int r;
+
+		if (!is_ours(c, "nic"))
+			continue;
+		more = reallocarray(nics, n + 1, sizeof(*nics));
+		if (!more)
+			return vnet_err_errno(err, -ENOMEM, "vnetd's metadata of the guest");
+		nics = more;
+		r = read_nic(c, &nics[n], strict ? err : NULL);
+		if (r == 0)
+			n++;
+		else if (strict)
+			return r;
+	}
+	*ret = take_ptr(nics);
+	*ret_n = n;
+	return 0;
+}
+
+int domain_xml_metadata_parse(const char *xml, struct guest_nic **ret, size_t *ret_n,
+			      struct vnet_err *err)
+{
+	_cleanup_doc_ xmlDoc *doc = parse(xml, "vnetd's metadata of the guest", err);
+
+	return doc ? read_nics(xmlDocGetRootElement(doc), true, ret, ret_n, err) : -EINVAL;
+}
+
+/* ---- a guest ---- */
+
+static bool pci_address(const xmlNode *n, struct pci_addr *ret)
+{
+	unsigned long domain = 0, bus = 0, slot, fn = 0;
+
+	if (!n || (xmlHasProp(n, (const xmlChar *)"type") && !attribute_is(n, "type", "pci")) ||
+	    !number(n, "slot", 0x1f, &slot))
+		return false;
+	number(n, "domain", UINT32_MAX, &domain);
+	number(n, "bus", UINT8_MAX, &bus);
+	number(n, "function", 7, &fn);
+	*ret = (struct pci_addr){ .domain = (uint32_t)domain,
+				  .bus = (uint8_t)bus,
+				  .dev = (uint8_t)slot,
+				  .fn = (uint8_t)fn,
+				  .set = true };
+	return true;
+}
+
+static int add_mac(struct guest *g, const struct mac *mac, struct vnet_err *err)
+{
+	struct mac *more;
+
+	for (size_t i = 0; i < g->n_macs; i++) {
+		if (mac_eq(&g->macs[i], mac))
+			return 0;
+	}
+	more = reallocarray(g->macs, g->n_macs + 1, sizeof(*more));
+	if (!more)
+		return vnet_err_errno(err, -ENOMEM, "guest %s", g->name);
+	g->macs = more;
+	g->macs[g->n_macs++] = *mac;
+	return 0;
+}
+
+/* Live ones come first, so the alias that is kept is the one that events carry. */
+static int add_hostdev(struct guest *g, const struct guest_hostdev *add, struct vnet_err *err)
+{
+	struct guest_hostdev *more;
+
+	for (size_t i = 0; i < g->n_hostdevs; i++) {
+		struct guest_hostdev *h = &g->hostdevs[i];
+
+		if (!pci_addr_eq(&h->addr, &add->addr))
+			continue;
+		h->live |= add->live;
+		h->config |= add->config;
+		return 0;
+	}
+	more = reallocarray(g->hostdevs, g->n_hostdevs + 1, sizeof(*more));
+	if (!more)
+		return vnet_err_errno(err, -ENOMEM, "guest %s", g->name);
+	g->hostdevs = more;
+	g->hostdevs[g->n_hostdevs++] = *add;
+	return 0;
+}
+
+/*
+ * <interface>, <hostdev>, and <disk type='nvme'>, which is a PCI function too: whatever
+ * has a PCI address for its source. (Its address for the guest is no child of <source>.)
+ */
+static int read_device(struct guest *g, const xmlNode *dev, bool live, struct vnet_err *err)
+{
+	struct guest_hostdev h = { .live = live, .config = !live };
+	char mac[MAC_STR];
+	int r = 0;
+
+	if (is_element(dev, "interface") &&
+	    attribute(child(dev, "mac"), "address", mac, sizeof(mac)) == ATTR_HERE &&
+	    mac_parse(mac, &h.mac) == 0)
+		r = add_mac(g, &h.mac, err);
+	if (r < 0 || !pci_address(child(child(dev, "source"), "address"), &h.addr))
+		return r;
+	attribute(child(dev, "alias"), "name", h.alias, sizeof(h.alias));
+	return add_hostdev(g, &h, err);
+}
+
+static void read_numa(struct guest *g, const xmlNode *root)
+{
+	const xmlNode *tune = child(root, "numatune");
+	unsigned long node;
+
+	g->numa_node = -1;
+	for (const xmlNode *c = tune ? tune->children : NULL; c; c = c->next) {
+		if (!is_element(c, NULL) || !xmlHasProp(c, (const xmlChar *)"nodeset"))
+			continue;
+		if (!number(c, "nodeset", UINT16_MAX, &node) ||
+		    (g->numa_node >= 0 && g->numa_node != (int)node)) {
+			g->numa_node = -1;
+			return;
+		}
+		g->numa_node = (int)node;
+	}
+}
+
+static int read_metadata(struct guest *g, const xmlNode *root, struct vnet_err *err)
+{
+	const xmlNode *metadata = child(root, "metadata");
+
+	for (const xmlNode *c = metadata ? metadata->children : NULL; c; c = c->next) {
+		if (is_element(c, NULL) && c->ns &&
+		    strcmp((const char *)c->ns->href, VNETD_XML_NS) == 0)
+			return read_nics(c, false, &g->nics, &g->n_nics, err);
+	}
+	return 0;
+}
+
+static int read_devices(struct guest *g, const xmlNode *root, bool live, struct vnet_err *err)
+{
+	const xmlNode *devices = child(root, "devices");
+	int r = 0;
+
+	for (const xmlNode *c = devices ? devices->children : NULL; r == 0 && c; c = c->next) {
+		if (c->type == XML_ELEMENT_NODE)
+			r = read_device(g, c, live, err);
+	}
+	return r;
+}
+
+static int read_head(struct guest *g, const xmlNode *root, struct vnet_err *err)
+{
+	if (!is_element(root, "domain"))
+		return vnet_err_set(err, -EINVAL, VNET_E_INVALID, "<%s> is no libvirt domain",
+				    (const char *)root->name);
+	content(child(root, "name"), g->name, sizeof(g->name));
+	content(child(root, "uuid"), g->uuid, sizeof(g->uuid));
+	if (!g->name[0] || strlen(g->uuid) != UUID_STR - 1)
+		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+				    "a libvirt domain's XML without %s",
+				    g->name[0] ? "UUID" : "name");
+	g->kvm = attribute_is(root, "type", "kvm");
+	read_numa(g, root);
+	return 0;
+}
+
+static int read_guest(struct guest *g, const xmlNode *live, const xmlNode *config,
+		      struct vnet_err *err)
+{
+	int r;
+
+	g->active = live && xmlHasProp(live, (const xmlChar *)"id");
+	g->persistent = config != NULL;
+	if (!g->active && config)
+		live = NULL;
+	r = read_head(g, live ? live : config, err);
+	if (r == 0)
+		r = read_metadata(g, live ? live : config, err);
+	if (r == 0 && live)
+		r = read_devices(g, live, g->active, err);
+	if (r == 0 && config)
+		r = read_devices(g, config, false, err);
+	return r;
+}
+
+int domain_xml_parse(const char *live, const char *config, struct guest *ret, struct vnet_err *err)
+{
+	_cleanup_doc_ xmlDoc *live_doc = NULL, *config_doc = NULL;
+	struct guest g = { .numa_node = -1 };
+	int r;
+
+	if (live && !(live_doc = parse(live, "a guest's live XML", err)))
+		return -EINVAL;
+	if (config && !(config_doc = parse(config, "a guest's persistent XML", err)))
+		return -EINVAL;
+	if (!live && !config)
+		return vnet_err_set(err, -EINVAL, VNET_E_INVALID, "a guest without XML");
+	r = read_guest(&g, live_doc ? xmlDocGetRootElement(live_doc) : NULL,
+		       config_doc ? xmlDocGetRootElement(config_doc) : NULL, err);
+	if (r < 0)
+		guest_done(&g);
+	else
+		*ret = g;
+	return r;
+}
+
+/* ---- what was read ---- */
+
+void guest_done(struct guest *g)
+{
+	free(g->hostdevs);
+	free(g->nics);
+	free(g->macs);
+	memset(g, 0, sizeof(*g));
+}
+
+bool guest_has_nic(const struct guest *g, const char *nic_name)
+{
+	const size_t prefix = strlen(VNETD_ALIAS_PREFIX);
+
+	for (size_t i = 0; i < g->n_hostdevs; i++) {
+		const struct guest_hostdev *h = &g->hostdevs[i];
+
+		if (h->live && strncmp(h->alias, VNETD_ALIAS_PREFIX, prefix) == 0 &&
+		    strcmp(h->alias + prefix, nic_name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- writing ---- */
+
+static char *printed(xmlNode *node)
+{
+	xmlBuffer *buf = xmlBufferCreate();
+	char *text = NULL;
+
+	if (buf && xmlNodeDump(buf, NULL, node, 0, 0) >= 0)
+		text = strdup((const char *)xmlBufferContent(buf));
+	xmlBufferFree(buf);
+	return text;
+}
+
+static xmlNode *element(xmlNode *parent, const char *name)
+{
+	return parent ? xmlNewChild(parent, NULL, (const xmlChar *)name, NULL)
+		      : xmlNewNode(NULL, (const xmlChar *)name);
+}
+
+/* False when out of memory; "" is left out. */
+static bool put(xmlNode *n, const char *name, const char *value)
+{
+	return n && (!value[0] || xmlNewProp(n, (const xmlChar *)name, (const xmlChar *)value));
+}
+
+static bool put_hex(xmlNode *n, const char *name, int digits, unsigned value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "0x%0*x", digits, value);
+	return put(n, name, text);
+}
+
+char *domain_xml_interface(const struct guest_nic *nic)
+{
+	_cleanup_node_ xmlNode *root = element(NULL, "interface");
+	char mac[MAC_STR], alias[sizeof(VNETD_ALIAS_PREFIX) + NIC_NAME_MAX];
+	xmlNode *address;
+
+	snprintf(alias, sizeof(alias), VNETD_ALIAS_PREFIX "%s", nic->name);
+	/* Never a <vlan>: libvirt's writing it would zero QoS and protocol. */
+	if (!put(root, "type", "hostdev") || !put(root, "managed", "no") ||
+	    !put(element(root, "mac"), "address", mac_str(&nic->mac, mac)) ||
+	    !(address = element(element(root, "source"), "address")) ||
+	    !put(address, "type", "pci") || !put_hex(address, "domain", 4, nic->vf.domain) ||
+	    !put_hex(address, "bus", 2, nic->vf.bus) || !put_hex(address, "slot", 2, nic->vf.dev) ||
+	    !put_hex(address, "function", 1, nic->vf.fn) ||
+	    !put(element(root, "alias"), "name", alias))
+		return NULL;
+	return printed(root);
+}
+
+static bool put_nic(xmlNode *guest, const struct guest_nic *nic)
+{
+	char mac[MAC_STR] = "", pf_mac[MAC_STR] = "", vlan[VLAN_STR] = "", index[16] = "";
+	char pf[PCI_ADDR_STR], vf[PCI_ADDR_STR];
+	xmlNode *n = element(guest, "nic");
+
+	if (!mac_is_zero(&nic->mac))
+		mac_str(&nic->mac, mac);
+	if (!mac_is_zero(&nic->pf_mac))
+		mac_str(&nic->pf_mac, pf_mac);
+	if (nic->vlan.id)
+		vlan_str(&nic->vlan, vlan);
+	if (nic->vf_index >= 0)
+		snprintf(index, sizeof(index), "%d", nic->vf_index);
+	return put(n, "name", nic->name) && put(n, "mode", nic->mode) &&
+	       put(n, "pool", nic->pool) && put(n, "mac", mac) && put(n, "vlan", vlan) &&
+	       put(n, "pf", pci_addr_str(&nic->pf, pf)) && put(n, "pf-mac", pf_mac) &&
+	       put(n, "vf-index", index) && put(n, "vf", pci_addr_str(&nic->vf, vf));
+}
+
+char *domain_xml_metadata(const struct guest_nic *nics, size_t n)
+{
+	_cleanup_node_ xmlNode *root = n > 0 ? element(NULL, "guest") : NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!put_nic(root, &nics[i]))
+			return NULL;
+	}
+	return root ? printed(root) : NULL;
+}

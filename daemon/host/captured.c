@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A captured host: a directory with sys/ as plain files and links, and nic.json
+ * with what rtnetlink said: {"links": [...], "vfs": [...]} (nic-json.c has the
+ * rows). Read only; nobody holds anything.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "daemon/host/backend.h"
+#include "daemon/host/pci.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+
+struct captured {
+	json_t *nic; /* NULL without nic.json */
+	struct pci_access *pci;
+};
+
+static int captured_write(struct kernel *k, const char *path, const char *value)
+{
+	(void)k;
+	(void)path;
+	(void)value;
+	return -EROFS;
+}
+
+static int refuse(struct kernel *k, struct vnet_err *err)
+{
+	return vnet_err_set(err, -EROFS, VNET_E_FAILED,
+			    "%s is a captured host: it can be looked at, not changed", k->root);
+}
+
+static int captured_links(struct kernel *k, struct host_scan *s, struct vnet_err *err)
+{
+	struct captured *c = k->priv;
+	const json_t *links = json_object_get(c->nic, "links");
+	int r;
+
+	if (!links)
+		return 0;
+	r = host_links_from_json(links, s, err);
+	if (r < 0)
+		vnet_err_wrap(err, "%s/nic.json", k->root);
+	return r;
+}
+
+static int captured_vf_get(struct kernel *k, const struct pci_addr *pf, struct vf_attrs **ret,
+			   size_t *ret_n, struct vnet_err *err)
+{
+	struct captured *c = k->priv;
+	const json_t *vfs = json_object_get(c->nic, "vfs");
+	struct host_scan s = { 0 };
+	int r;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (!vfs)
+		return 0;
+	r = host_vfs_merge_json(vfs, pf, &s, err);
+	if (r < 0) {
+		vnet_err_wrap(err, "%s/nic.json", k->root);
+		host_scan_done(&s);
+		return r;
+	}
+	*ret = take_ptr(s.vfs);
+	*ret_n = s.n_vfs;
+	host_scan_done(&s);
+	return 0;
+}
+
+static int captured_vf_set(struct kernel *k, const struct pci_addr *pf, unsigned index,
+			   const struct vf_change *change, struct vnet_err *err)
+{
+	(void)pf;
+	(void)index;
+	(void)change;
+	return refuse(k, err);
+}
+
+static int captured_link_up(struct kernel *k, int ifindex, bool up, struct vnet_err *err)
+{
+	(void)ifindex;
+	(void)up;
+	return refuse(k, err);
+}
+
+static int captured_holders(struct kernel *k, struct host_scan *s, struct vnet_err *err)
+{
+	(void)k;
+	(void)s;
+	(void)err;
+	return 0;
+}
+
+static int captured_fence(struct kernel *k, int group, int *ret_fd)
+{
+	(void)k;
+	(void)group;
+	(void)ret_fd;
+	return -ENOENT;
+}
+
+static void captured_describe(struct kernel *k, struct nic *n)
+{
+	struct captured *c = k->priv;
+
+	pci_describe(&c->pci, k->root, n);
+}
+
+static void captured_close(struct kernel *k)
+{
+	struct captured *c = k->priv;
+
+	json_decref(c->nic);
+	pci_close(c->pci);
+	free(c);
+}
+
+static const struct kernel_ops captured_ops = {
+	.name = "captured",
+	.write = captured_write,
+	.links = captured_links,
+	.vf_get = captured_vf_get,
+	.vf_set = captured_vf_set,
+	.link_up = captured_link_up,
+	.holders = captured_holders,
+	.fence = captured_fence,
+	.describe = captured_describe,
+	.close = captured_close,
+};
+
+static int load_nic_json(struct kernel *k, json_t **ret, struct vnet_err *err)
+{
+	_cleanup_close_ int fd = openat(k->rootfd, "nic.json", O_RDONLY | O_CLOEXEC);
+	json_error_t why;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return vnet_err_errno(err, -errno, "read %s/nic.json", k->root);
+	*ret = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
+	if (!*ret)
+		return vnet_err_set(err, -EBADMSG, VNET_E_INVALID, "%s/nic.json:%d: %s", k->root,
+				    why.line, why.text);
+	return 0;
+}
+
+int captured_open(struct kernel *k, struct vnet_err *err)
+{
+	struct captured *c;
+
+	if (!kernel_exists(k, "sys"))
+		return vnet_err_set(err, -ENOENT, VNET_E_INVALID,
+				    "root %s is neither / nor a captured host: it has no sys/",
+				    k->root);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return vnet_err_errno(err, -ENOMEM, "open captured host %s", k->root);
+	k->priv = c;
+	k->ops = &captured_ops;
+	return load_nic_json(k, &c->nic, err);
+}

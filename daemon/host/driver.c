@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The driver knob: what a VF is bound to, and its driver_override.
+ *
+ * Invariants: nothing is written before everything that can refuse was asked; a
+ * driver is taken off only after in-use.c says that nobody uses it, and a VFIO
+ * driver only behind the fence; what fails half way is put back as it was as far as
+ * the kernel lets us, so that a set either happened or did not.
+ *
+ * With sriov_drivers_autoprobe=0 a VF can be bound only to the driver that its
+ * override names. So a bind always sets the override to its driver first, and the
+ * override that was asked for afterwards.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/host/backend.h"
+#include "daemon/host/in-use.h"
+#include "lib/cleanup.h"
+
+#define NONE "none"
+#define RESET_TRIES 20
+#define RESET_STEP_MS 50
+
+struct binding {
+	char driver[DRIVER_NAME_MAX];	/* "" none */
+	char override[DRIVER_NAME_MAX]; /* "" none */
+};
+
+struct target {
+	struct pci_addr addr;
+	char bdf[PCI_ADDR_STR];
+	struct binding now;
+};
+
+static int binding_parse(const char *s, struct binding *ret)
+{
+	static const char key[] = " override=";
+	const char *p = strstr(s, key);
+	size_t len = p ? (size_t)(p - s) : strlen(s);
+	struct binding b = { 0 };
+
+	if (!len || len >= sizeof(b.driver))
+		return -EINVAL;
+	memcpy(b.driver, s, len);
+	if (!is_component(b.driver))
+		return -EINVAL;
+	if (!strcmp(b.driver, NONE))
+		b.driver[0] = '\0';
+	if (p) {
+		p += strlen(key);
+		if (!is_component(p))
+			return -EINVAL;
+		strcpy(b.override, p);
+	}
+	*ret = b;
+	return 0;
+}
+
+static const char *driver_name(const char *driver)
+{
+	return *driver ? driver : NONE;
+}
+
+static void binding_format(const struct binding *b, char ret[static KNOB_VALUE_MAX])
+{
+	snprintf(ret, KNOB_VALUE_MAX, "%s%s%s", driver_name(b->driver),
+		 *b->override ? " override=" : "", b->override);
+}
+
+static bool binding_eq(const struct binding *a, const struct binding *b)
+{
+	return !strcmp(a->driver, b->driver) && !strcmp(a->override, b->override);
+}
+
+bool driver_matches(const char *wanted, const char *actual)
+{
+	struct binding w, a;
+
+	return binding_parse(wanted, &w) == 0 && binding_parse(actual, &a) == 0 &&
+	       binding_eq(&w, &a);
+}
+
+static int read_binding(struct kernel *k, const char *bdf, struct binding *ret,
+			struct vnet_err *err)
+{
+	struct binding b = { 0 };
+	char text[64];
+	ssize_t n;
+
+	n = kernel_readlink_base(k, b.driver, sizeof(b.driver), PCI_DEVICES "/%s/driver", bdf);
+	if (n < 0 && n != -ENOENT)
+		return vnet_err_errno(err, (int)n, "read driver of %s", bdf);
+	if (n < 0)
+		b.driver[0] = '\0';
+	n = kernel_read(k, text, sizeof(text), PCI_DEVICES "/%s/driver_override", bdf);
+	if (n < 0 && n != -ENOENT)
+		return vnet_err_errno(err, (int)n, "read driver_override of %s", bdf);
+	if (n >= 0) {
+		text[strcspn(text, "\n")] = '\0';
+		if (strcmp(text, "(null)") != 0)
+			snprintf(b.override, sizeof(b.override), "%.31s", text);
+	}
+	*ret = b;
+	return 0;
+}
+
+/* -ENOENT without err: there is no such VF. */
+static int find_target(struct kernel *k, const char *object, struct target *ret,
+		       struct vnet_err *err)
+{
+	char pf_bdf[PCI_ADDR_STR];
+	struct pci_addr pf;
+	unsigned index;
+	int r;
+
+	r = parse_vf_object(object, &pf, &index, err);
+	if (r < 0)
+		return r;
+	r = kernel_readlink_pci(k, &ret->addr, PCI_DEVICES "/%s/virtfn%u",
+				pci_addr_str(&pf, pf_bdf), index);
+	if (r == -ENOENT)
+		return r;
+	if (r < 0)
+		return vnet_err_errno(err, r, "find VF %u of PF %s", index, pf_bdf);
+	pci_addr_str(&ret->addr, ret->bdf);
+	return read_binding(k, ret->bdf, &ret->now, err);
+}
+
+int driver_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+	       struct vnet_err *err)
+{
+	struct target t = { 0 };
+	int r = find_target(k, object, &t, err);
+
+	if (r == -ENOENT) {
+		strcpy(ret, KNOB_ABSENT);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	binding_format(&t.now, ret);
+	return 0;
+}
+
+static bool is_vfio(const char *driver)
+{
+	return strstr(driver, "vfio") != NULL;
+}
+
+/* What can be known to fail before anything is written. */
+static int check_possible(struct kernel *k, const struct target *t, const struct binding *want,
+			  struct vnet_err *err)
+{
+	if (!*want->driver)
+		return 0;
+	if (!kernel_exists(k, PCI_DRIVERS "/%s", want->driver))
+		return vnet_err_set(err, -ENOENT, VNET_E_FAILED,
+				    "driver %s is not loaded: modprobe %s", want->driver,
+				    want->driver);
+	if (is_vfio(want->driver) && !kernel_exists(k, PCI_DEVICES "/%s/iommu_group", t->bdf))
+		return vnet_err_set(
+			err, -EINVAL, VNET_E_FAILED,
+			"it has no IOMMU group: enable the IOMMU in firmware and kernel "
+			"(intel_iommu=on)");
+	return 0;
+}
+
+static int write_override(struct kernel *k, const char *bdf, const char *override,
+			  struct vnet_err *err)
+{
+	/* A newline clears it; a write of nothing does not reach the kernel. */
+	int r = kernel_write(k, *override ? override : "\n", PCI_DEVICES "/%s/driver_override",
+			     bdf);
+
+	if (r == -ENOENT && !*override)
+		return 0;
+	return r < 0 ? vnet_err_errno(err, r, "set driver_override to '%s'", override) : 0;
+}
+
+static int unbind(struct kernel *k, const struct target *t, struct vnet_err *err)
+{
+	int r = kernel_write(k, t->bdf, PCI_DRIVERS "/%s/unbind", t->now.driver);
+
+	if (r == 0 && kernel_exists(k, PCI_DEVICES "/%s/driver", t->bdf))
+		return vnet_err_set(err, -EIO, VNET_E_FAILED,
+				    "unbind from %s: the kernel said yes, but it is still bound",
+				    t->now.driver);
+	/* Not bound any more: somebody was faster. */
+	if (r == -ENODEV && !kernel_exists(k, PCI_DEVICES "/%s/driver", t->bdf))
+		return 0;
+	return r < 0 ? vnet_err_errno(err, r, "unbind from %s", t->now.driver) : 0;
+}
+
+/* The kernel's own reset when a VFIO user closes is best effort: do it for sure, so
+ * that no DMA and no data of the guest is left. */
+static int reset(struct kernel *k, const struct target *t, struct vnet_err *err)
+{
+	const struct timespec step = { .tv_nsec = RESET_STEP_MS * 1000000L };
+	int r = 0;
+
+	if (!kernel_exists(k, PCI_DEVICES "/%s/reset", t->bdf))
+		return 0;
+	for (int i = 0; i < RESET_TRIES; i++) {
+		r = kernel_write(k, "1", PCI_DEVICES "/%s/reset", t->bdf);
+		if (r != -EAGAIN && r != -EBUSY)
+			break;
+		nanosleep(&step, NULL);
+	}
+	if (r == 0 || r == -ENOTTY || r == -EOPNOTSUPP)
+		return 0;
+	return vnet_err_errno(err, r, "reset after %s", t->now.driver);
+}
+
+static int leave_driver(struct kernel *k, const struct target *t, struct vnet_err *err)
+{
+	_cleanup_close_ int fence = -1;
+	int r;
+
+	if (!is_vfio(t->now.driver) && function_vfio_dev(k, &t->addr) < 0) {
+		r = check_native_free(k, &t->addr, err);
+		return r < 0 ? r : unbind(k, t, err);
+	}
+	r = check_vfio_free(k, &t->addr, &fence, err);
+	if (r == 0)
+		r = unbind(k, t, err);
+	return r < 0 ? r : reset(k, t, err);
+}
+
+static int bind_failed(int r, const char *driver, struct vnet_err *err)
+{
+	const char *hint = "";
+
+	if (r == -EINVAL && is_vfio(driver))
+		hint = " (no usable IOMMU for it, or on the driver's deny list)";
+	else if (r == -ENODEV)
+		hint = " (the driver does not take this device)";
+	return vnet_err_errno(err, r, "bind to %s%s", driver, hint);
+}
+
+/* Override and bind of an unbound function, whose override is @override. */
+static int bind_to(struct kernel *k, const char *bdf, const char *override,
+		   const struct binding *want, struct vnet_err *err)
+{
+	int r = 0;
+
+	if (*want->driver) {
+		if (strcmp(override, want->driver) != 0)
+			r = write_override(k, bdf, want->driver, err);
+		override = want->driver;
+		if (r == 0) {
+			r = kernel_write(k, bdf, PCI_DRIVERS "/%s/bind", want->driver);
+			if (r < 0)
+				bind_failed(r, want->driver, err);
+		}
+	}
+	if (r == 0 && strcmp(override, want->override) != 0)
+		r = write_override(k, bdf, want->override, err);
+	return r;
+}
+
+/* Best effort: the error that brought us here is the one to report. */
+static void put_back(struct kernel *k, const struct target *t)
+{
+	struct target half = *t;
+
+	if (read_binding(k, t->bdf, &half.now, NULL) < 0 || binding_eq(&half.now, &t->now))
+		return;
+	if (*half.now.driver && strcmp(half.now.driver, t->now.driver) != 0) {
+		if (leave_driver(k, &half, NULL) < 0)
+			return;
+		half.now.driver[0] = '\0';
+	}
+	if (!*half.now.driver)
+		bind_to(k, t->bdf, half.now.override, &t->now, NULL);
+	else
+		write_override(k, t->bdf, t->now.override, NULL);
+}
+
+static int change(struct kernel *k, const struct target *t, const struct binding *want,
+		  struct vnet_err *err)
+{
+	struct binding got = { 0 };
+	char text[KNOB_VALUE_MAX];
+	int r;
+
+	if (!strcmp(t->now.driver, want->driver)) {
+		r = write_override(k, t->bdf, want->override, err);
+	} else {
+		r = *t->now.driver ? leave_driver(k, t, err) : 0;
+		if (r == 0)
+			r = bind_to(k, t->bdf, t->now.override, want, err);
+	}
+	if (r == 0)
+		r = read_binding(k, t->bdf, &got, err);
+	if (r < 0 || binding_eq(&got, want))
+		return r;
+	binding_format(&got, text);
+	return vnet_err_set(err, -EIO, VNET_E_FAILED,
+			    "the kernel said yes, but it reads back as '%s'", text);
+}
+
+int driver_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err)
+{
+	struct binding want = { 0 };
+	struct target t = { 0 };
+	int r;
+
+	if (binding_parse(value, &want) < 0)
+		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+				    "driver '%s': expected a driver's name or none, and maybe "
+				    "override=NAME",
+				    value);
+	r = find_target(k, object, &t, err);
+	if (r == -ENOENT)
+		return vnet_err_set(err, r, VNET_E_NOT_FOUND, "driver %s: there is no such VF",
+				    object);
+	if (r < 0 || binding_eq(&t.now, &want))
+		return r;
+	r = check_possible(k, &t, &want, err);
+	if (r == 0) {
+		r = change(k, &t, &want, err);
+		if (r < 0)
+			put_back(k, &t);
+	}
+	if (r < 0)
+		vnet_err_wrap(err, "driver %s: %s -> %s", t.bdf, driver_name(t.now.driver),
+			      driver_name(want.driver));
+	return r;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETD_HOST_HOLDERS_H
+#define VNETD_HOST_HOLDERS_H
+/* Who has a VFIO or UIO device open, from /proc/PID/fd: no node is opened. */
+#include "daemon/host/host.h"
+
+int holders_scan(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+/* QEMU's guest name out of @len bytes of a /proc/PID/cmdline; "" without one. */
+void holders_guest_name(const char *cmdline, size_t len, char ret[static GUEST_NAME_MAX]);
+/* Which device a /proc/PID/fd link is: true, and h's node and numbers filled. */
+bool holders_parse_node(const char *target, struct holder *h);
+/* "qemu-system-x86 (pid 812, guest vm1)" */
+#define HOLDER_STR 256
+const char *holder_str(const struct holder *h, char buf[static HOLDER_STR]);
+#endif

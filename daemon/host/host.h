@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETD_HOST_HOST_H
+#define VNETD_HOST_HOST_H
+/*
+ * The only code that touches the kernel. Everything hangs from one struct
+ * kernel: a root directory and a table of operations, so that the same callers
+ * run on the real kernel, on a captured host (read only) and, in the test
+ * build, on a fake kernel with reactions and faults.
+ *
+ * All of this may block (device locks, RTNL): it is called in workers only
+ * (daemon/worker-main.c), never on the daemon's main thread. Not thread safe.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/host/nic.h"
+#include "lib/err.h"
+
+struct kernel;
+
+/* One VF attribute to set through its PF; which says which member counts. */
+enum vf_attr { VF_ATTR_MAC, VF_ATTR_VLAN, VF_ATTR_TRUST, VF_ATTR_SPOOFCHK };
+struct vf_change {
+	enum vf_attr which;
+	struct mac mac;
+	struct vlan vlan;
+	bool on; /* trust, spoofchk */
+};
+
+/* The seam. Each returns 0 or a negative errno; callers make the text. Paths of
+ * the sysfs group are relative to the root, without a leading slash. */
+struct kernel_ops {
+	const char *name; /* "real", "captured", "fake" */
+	/* whole-value write of an attribute file */
+	int (*write)(struct kernel *k, const char *path, const char *value);
+	/* RTM_GETLINK/GETADDR/GETROUTE: fills links of *s */
+	int (*links)(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+	/* RTM_GETLINK with VF info of one PF: *ret is malloced */
+	int (*vf_get)(struct kernel *k, const struct pci_addr *pf, struct vf_attrs **ret,
+		      size_t *ret_n, struct vnet_err *err);
+	int (*vf_set)(struct kernel *k, const struct pci_addr *pf, unsigned index,
+		      const struct vf_change *change, struct vnet_err *err);
+	int (*link_up)(struct kernel *k, int ifindex, bool up, struct vnet_err *err);
+	/* /proc/PID/fd: fills holders of *s */
+	int (*holders)(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+	/* Open the VFIO group node of @group and keep it: nobody else can open it
+	 * then. -EBUSY: somebody has it. -ENOENT: no node, nothing to fence. */
+	int (*fence)(struct kernel *k, int group, int *ret_fd);
+	/* libpci: names and capabilities into n */
+	void (*describe)(struct kernel *k, struct nic *n);
+	void (*close)(struct kernel *k);
+};
+
+struct kernel {
+	const struct kernel_ops *ops;
+	int rootfd;
+	char root[4096]; /* as given; "/" for the real one */
+	void *priv;	 /* of the back end */
+};
+
+/* "/" gives the real kernel; any other directory what is found there: a captured
+ * host, or what a test build registers (kernel_test_open). */
+int kernel_open(struct kernel **ret, const char *root, struct vnet_err *err);
+struct kernel *kernel_close(struct kernel *k);
+#ifdef VNET_TEST_BACKENDS
+/* 0: the directory is a fake kernel, whose ops are installed; -ENOENT: it is not. */
+int kernel_test_open(struct kernel *k, struct vnet_err *err);
+#endif
+
+/* Reading attributes, the same for every back end: below the root directory. */
+ssize_t kernel_read(struct kernel *k, char *buf, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+ssize_t kernel_readlink_base(struct kernel *k, char *buf, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+bool kernel_exists(struct kernel *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int kernel_write(struct kernel *k, const char *value, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* PCI functions, drivers, groups, VFIO, vDPA, IOMMU facts, holders: everything of
+ * *ret but links and VF attributes. Enumerated by libudev on the real kernel. */
+int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
+int host_scan_links(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
+int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan *ret,
+		  struct vnet_err *err);
+
+/* ---- knobs: things of the host that are read and set as a whole (knobs.c) ---- */
+
+#define KNOB_VALUE_MAX 96
+#define KNOB_OBJECT_MAX 64
+#define KNOB_ABSENT "absent" /* read: the object does not exist (yet) */
+
+enum knob_owner { KNOB_OF_POOL, KNOB_OF_ATTACHMENT };
+
+struct knob {
+	const char *name; /* "vf-mac" */
+	const char *
+		summary; /* for plan and the manual: "administrative MAC of a VF, set through its PF" */
+	const char *object;    /* "PF" or "PF/vfN": what the object string is */
+	enum knob_owner owner; /* pool knobs are only ever rolled forward */
+	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
+	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
+	bool host_wide;	       /* the kernel serialises it over all PFs: one lane for it */
+	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
+	bool (*matches)(const char *wanted, const char *actual);
+	int (*get)(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		   struct vnet_err *err);
+	int (*set)(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+};
+
+/*
+ * name          object   value
+ * autoprobe     PF       "0" "1"                       sriov_drivers_autoprobe
+ * numvfs        PF       "0".."65535"                  sriov_numvfs; read by counting virtfnN; only
+ *                                                      0 -> N is ever written (facts: R1, R7)
+ * link-up       PF       "up" "down"                   IFF_UP of the PF's interface
+ * driver        PF/vfN   "none", "igbvf", "vfio-pci override=vfio-pci", "none override=x"
+ *                        driver and driver_override together: what may be bound
+ *                        depends on the override, so one can't be undone without the other.
+ *                        Leaving a VFIO driver: fence, unbind, reset. Refuses with
+ *                        -EBUSY what a process or a host interface uses.
+ * vf-mac        PF/vfN   MAC; zero clears (driver's nearest where zero is refused)
+ * vf-vlan       PF/vfN   as vlan_str(): "0", "100", "100 qos 3 proto 802.1ad"
+ * vf-trust      PF/vfN   "on" "off" ("unknown" read where the driver reports none)
+ * vf-spoofchk   PF/vfN   "on" "off" ("unknown")
+ */
+const struct knob *knob_find(const char *name);
+const struct knob *knob_at(size_t i); /* NULL past the last */
+#endif

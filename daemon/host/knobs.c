@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of knobs. Deadlines are generous, for an emulated host is ten times as
+ * slow: making VFs sleeps 100 ms and more, and failing to sleeps seconds; a VFIO
+ * open, unbind or reset takes some 110 ms, one after the other below one port; a VF
+ * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
+ */
+#include <string.h>
+
+#include "daemon/host/backend.h"
+#include "lib/cleanup.h"
+
+static bool same_text(const char *wanted, const char *actual)
+{
+	return !strcmp(wanted, actual);
+}
+
+static const struct knob knobs[] = {
+	{
+		.name = "autoprobe",
+		.summary = "whether the kernel binds new VFs to their native driver",
+		.object = "PF",
+		.owner = KNOB_OF_POOL,
+		.deadline_ms = 10000,
+		.matches = number_matches,
+		.get = autoprobe_get,
+		.set = autoprobe_set,
+	},
+	{
+		.name = "numvfs",
+		.summary = "number of VFs of a PF; only ever set where there are none",
+		.object = "PF",
+		.owner = KNOB_OF_POOL,
+		.deadline_ms = 60000,
+		.host_wide = true,
+		.matches = number_matches,
+		.get = numvfs_get,
+		.set = numvfs_set,
+	},
+	{
+		.name = "link-up",
+		.summary = "administrative state of a PF's interface",
+		.object = "PF",
+		.owner = KNOB_OF_POOL,
+		.deadline_ms = 20000,
+		.matches = same_text,
+		.get = link_up_get,
+		.set = link_up_set,
+	},
+	{
+		.name = "driver",
+		.summary = "driver of a VF and its driver_override",
+		.object = "PF/vfN",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "none",
+		.deadline_ms = 20000,
+		.matches = driver_matches,
+		.get = driver_get,
+		.set = driver_set,
+	},
+	{
+		.name = "vf-mac",
+		.summary = "administrative MAC of a VF, set through its PF",
+		.object = "PF/vfN",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "00:00:00:00:00:00",
+		.deadline_ms = 10000,
+		.matches = vf_mac_matches,
+		.get = vf_mac_get,
+		.set = vf_mac_set,
+	},
+	{
+		.name = "vf-vlan",
+		.summary = "VLAN, priority and protocol of a VF, set through its PF",
+		.object = "PF/vfN",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "0",
+		.deadline_ms = 10000,
+		.matches = vf_vlan_matches,
+		.get = vf_vlan_get,
+		.set = vf_vlan_set,
+	},
+	{
+		.name = "vf-trust",
+		.summary = "whether a VF may change its own MAC and receive everything",
+		.object = "PF/vfN",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "off",
+		.deadline_ms = 10000,
+		.matches = vf_trust_matches,
+		.get = vf_trust_get,
+		.set = vf_trust_set,
+	},
+	{
+		.name = "vf-spoofchk",
+		.summary = "whether a VF may send only with its own MAC and VLAN",
+		.object = "PF/vfN",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "on",
+		.deadline_ms = 10000,
+		.matches = vf_spoofchk_matches,
+		.get = vf_spoofchk_get,
+		.set = vf_spoofchk_set,
+	},
+};
+
+const struct knob *knob_at(size_t i)
+{
+	return i < ARRAY_SIZE(knobs) ? &knobs[i] : NULL;
+}
+
+const struct knob *knob_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(knobs); i++) {
+		if (!strcmp(knobs[i].name, name))
+			return &knobs[i];
+	}
+	return NULL;
+}

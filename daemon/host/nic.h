@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETD_HOST_NIC_H
+#define VNETD_HOST_NIC_H
+/*
+ * What the host has, as plain values: one scan of it. The scan is made in a
+ * worker (reading may block behind a stuck driver), goes to the main thread as
+ * JSON (nic-json.c) and is held there by inventory.c. Unknown numbers are -1,
+ * unknown strings "".
+ */
+#include <jansson.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+#include "lib/mac.h"
+#include "lib/model.h"
+#include "lib/pciaddr.h"
+
+#define DRIVER_NAME_MAX 32
+
+enum nic_kind {
+	NIC_PLAIN, /* a network function without SR-IOV */
+	NIC_PF,	   /* has an SR-IOV capability (sriov_totalvfs) */
+	NIC_VF,
+	NIC_KIND_MAX
+};
+NAMES_DECLARE(nic_kind, enum nic_kind)
+
+/* One PCI function of the host: every network function (class 02xxxx) and every
+ * other function that shares an IOMMU group with one or has SR-IOV itself (an
+ * NVMe controller): those are shown, never offered. */
+struct nic {
+	struct pci_addr addr;
+	enum nic_kind kind;
+	bool network;	/* class 02xxxx */
+	uint32_t class; /* 24 bits: base, sub, interface */
+	uint16_t vendor, device, subvendor, subdevice;
+	char *vendor_name, *device_name; /* from pci.ids by libpci; NULL unknown. Owned. */
+	char driver[DRIVER_NAME_MAX];	 /* "" : none */
+	char driver_override[DRIVER_NAME_MAX];
+	int iommu_group; /* -1: none, so no IOMMU for it */
+	int numa_node;	 /* -1 unknown */
+	bool bridge;	 /* PCI bridge (class 0604) */
+	/* capabilities, -1 where configuration space could not be read */
+	int flr, ari, acs; /* 0/1; acs: SV, RR, CR and UF all enabled (bridges) */
+	int msix_vectors;
+	char reset_method[64]; /* as the kernel lists them; "" none */
+	/* PF */
+	int total_vfs, num_vfs; /* num_vfs counted by virtfnN links, never read */
+	int autoprobe;		/* sriov_drivers_autoprobe; -1 unknown */
+	/* VF */
+	struct pci_addr pf;
+	int vf_index;
+	int vfio_dev; /* N of vfio-dev/vfioN while bound to a VFIO driver, else -1 */
+	/* its network interfaces that are visible in this namespace (net/), by index */
+	int ifindex[4];
+	unsigned n_ifindex;
+};
+
+/* One network interface (RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE), host namespace. */
+struct link {
+	int ifindex;
+	char name[IF_NAMESIZE];
+	char kind[16]; /* IFLA_INFO_KIND: "bridge", "tun", "macvtap" ...; "" physical */
+	struct mac mac, perm_mac;
+	bool has_mac, has_perm_mac;
+	bool up;	     /* IFF_UP */
+	bool carrier;	     /* IFF_LOWER_UP */
+	int mtu;	     /* bytes */
+	int master;	     /* ifindex of bridge, bond, team, OVS; 0 none */
+	int lower;	     /* IFLA_LINK: VLAN or macvlan on top of that; 0 none */
+	struct pci_addr pci; /* IFLA_PARENT_DEV_NAME where the bus is pci */
+	int addresses;	     /* other than link-local */
+	int routes; /* main-table routes through it, other than link-local and its own subnets */
+	bool tap_persistent;
+};
+
+/* Attributes that a PF's driver reports for one VF (IFLA_VF_INFO). */
+struct vf_attrs {
+	int index;
+	struct mac mac;
+	struct vlan vlan;
+	int trust, spoofchk; /* 0, 1, -1 the driver reports none */
+	int link_state;	     /* 0 auto, 1 enable, 2 disable, -1 unknown */
+	int min_tx_mbps, max_tx_mbps;
+	struct pci_addr pf;
+};
+
+/* Who has a device open, from /proc/PID/fd. Looking opens no node. */
+struct holder {
+	pid_t pid;
+	char comm[32];
+	char guest[GUEST_NAME_MAX]; /* QEMU's -name guest=..., "" otherwise */
+	int iommu_group;	    /* /dev/vfio/G: the whole group; -1 otherwise */
+	int vfio_dev;		    /* /dev/vfio/devices/vfioN; -1 otherwise */
+	char node[48];		    /* the path, for the text */
+};
+
+struct vdpa_dev {
+	char name[32];
+	char mgmtdev[32]; /* "pci/0000:01:00.2", "vdpasim_net"; parent as sysfs shows it */
+	char driver[DRIVER_NAME_MAX];
+	char chardev[32];    /* "/dev/vhost-vdpa-0" or "" */
+	struct pci_addr pci; /* of the parent, where it is a PCI function */
+};
+
+struct host_scan {
+	struct nic *nics; /* sorted by address */
+	size_t n_nics;
+	struct link *links; /* sorted by ifindex */
+	size_t n_links;
+	struct vf_attrs *vfs; /* sorted by PF, index */
+	size_t n_vfs;
+	struct holder *holders;
+	size_t n_holders;
+	struct vdpa_dev *vdpas;
+	size_t n_vdpas;
+	bool has_iommufd;	/* /dev/iommu */
+	bool has_vfio_pci;	/* driver directory present */
+	int intr_remap;		/* 1 remapped, 0 not, -1 cannot tell (not x86) */
+	bool unsafe_interrupts; /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
+	uint32_t *by_vf;	/* nic.c: places of the VFs in nics, by PF and index; or NULL */
+	size_t n_by_vf;
+};
+
+void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empty */
+
+/* Found by binary search; NULL when absent. */
+struct nic *host_scan_nic(const struct host_scan *s, const struct pci_addr *addr);
+struct nic *host_scan_vf(const struct host_scan *s, const struct pci_addr *pf, unsigned index);
+struct link *host_scan_link(const struct host_scan *s, int ifindex);
+/* First interface of the function, NULL when it has none visible. */
+struct link *host_scan_nic_link(const struct host_scan *s, const struct nic *n);
+struct vf_attrs *host_scan_vf_attrs(const struct host_scan *s, const struct pci_addr *pf,
+				    unsigned index);
+
+/* The worker's answers; the three parts are asked separately, so that a stuck
+ * PF hides its own attributes alone. Decoding fills its part of *ret only. */
+json_t *host_nics_to_json(const struct host_scan *s);
+int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err);
+json_t *host_links_to_json(const struct host_scan *s);
+int host_links_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err);
+json_t *host_vfs_to_json(const struct host_scan *s);
+/* Replaces the rows of one PF, keeps the order. */
+int host_vfs_merge_json(const json_t *j, const struct pci_addr *pf, struct host_scan *s,
+			struct vnet_err *err);
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who uses a function of the host, outside of vnetd's ledger. The kernel protects
+ * nothing that is in use, so where several readings are possible the one that
+ * keeps vnetd's hands off is taken.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/attach.h"
+#include "daemon/inventory.h"
+#include "daemon/manager.h"
+
+/* Network functions without an interface of their own in any namespace. */
+static const char *const no_netdev_drivers[] = { "pci-stub", "pci-pf-stub", "pcieport" };
+
+static bool one_of(const char *s, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(s, list[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+#define ONE_OF(s, list) one_of(s, list, ARRAY_SIZE(list))
+
+bool inventory_blocks_group(const struct nic *n)
+{
+	return n->driver[0] && !n->bridge && n->vfio_dev < 0 &&
+	       strncmp(n->driver, "vfio-", 5) != 0 && !ONE_OF(n->driver, no_netdev_drivers);
+}
+
+const struct nic *inventory_group_blocker(const struct host_scan *s, const struct nic *n)
+{
+	if (n->iommu_group < 0)
+		return NULL;
+	for (size_t i = 0; i < s->n_nics; i++) {
+		const struct nic *other = &s->nics[i];
+
+		if (other->iommu_group == n->iommu_group && !pci_addr_eq(&other->addr, &n->addr) &&
+		    inventory_blocks_group(other))
+			return other;
+	}
+	return NULL;
+}
+
+/* ---- guests ---- */
+
+static bool held_by_guest(const struct domains *d, const struct nic *n, struct held *ret)
+{
+	const struct guest *g;
+
+	if (!d)
+		return false;
+	for (size_t i = 0; (g = domains_at(d, i)); i++) {
+		for (size_t k = 0; k < g->n_hostdevs; k++) {
+			const struct guest_hostdev *h = &g->hostdevs[k];
+
+			if (!pci_addr_eq(&h->addr, &n->addr))
+				continue;
+			ret->by = HELD_BY_GUEST;
+			snprintf(ret->name, sizeof(ret->name), "%s", g->name);
+			if (h->live)
+				snprintf(ret->text, sizeof(ret->text), "guest %s has it%s%s%s",
+					 g->name, h->alias[0] ? " (" : "", h->alias,
+					 h->alias[0] ? ")" : "");
+			else
+				snprintf(ret->text, sizeof(ret->text),
+					 "guest %s names it in its configuration", g->name);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- processes ---- */
+
+static bool holds(const struct holder *h, const struct nic *n)
+{
+	if (h->vfio_dev >= 0)
+		return h->vfio_dev == n->vfio_dev;
+	return h->iommu_group >= 0 && h->iommu_group == n->iommu_group && !n->bridge;
+}
+
+static bool held_by_process(const struct host_scan *s, const struct nic *n, struct held *ret)
+{
+	for (size_t i = 0; i < s->n_holders; i++) {
+		const struct holder *h = &s->holders[i];
+
+		if (!holds(h, n))
+			continue;
+		ret->pid = h->pid;
+		if (h->guest[0]) {
+			ret->by = HELD_BY_GUEST;
+			snprintf(ret->name, sizeof(ret->name), "%s", h->guest);
+			snprintf(ret->text, sizeof(ret->text),
+				 "QEMU of guest %s (process %d) has %s open", h->guest, (int)h->pid,
+				 h->node);
+		} else {
+			ret->by = HELD_BY_PROCESS;
+			snprintf(ret->name, sizeof(ret->name), "%s", h->comm);
+			snprintf(ret->text, sizeof(ret->text), "process %d (%s) has %s open",
+				 (int)h->pid, h->comm, h->node);
+		}
+		return true;
+	}
+	return false;
+}
+
+/* ---- the host itself ---- */
+
+/* "" or what the host does with this interface, its being up left aside. */
+static void link_uses(const struct host_scan *s, const struct link *l, char *ret, size_t size)
+{
+	const struct link *master = l->master ? host_scan_link(s, l->master) : NULL;
+
+	ret[0] = '\0';
+	if (l->master) {
+		snprintf(ret, size, "%s is a port of %s%s%s", l->name,
+			 master && master->kind[0] ? master->kind : "",
+			 master && master->kind[0] ? " " : "",
+			 master ? master->name : "another interface");
+		return;
+	}
+	if (l->addresses) {
+		snprintf(ret, size, "%s has %d address%s of the host", l->name, l->addresses,
+			 l->addresses == 1 ? "" : "es");
+		return;
+	}
+	if (l->routes) {
+		snprintf(ret, size, "%d route%s of the host %s through %s", l->routes,
+			 l->routes == 1 ? "" : "s", l->routes == 1 ? "goes" : "go", l->name);
+		return;
+	}
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct link *upper = &s->links[i];
+
+		if (upper->lower != l->ifindex)
+			continue;
+		snprintf(ret, size, "%s%s%s is on top of %s", upper->kind,
+			 upper->kind[0] ? " " : "", upper->name, l->name);
+		return;
+	}
+}
+
+static const struct link *used_link(const struct host_scan *s, const struct nic *n, char *ret,
+				    size_t size)
+{
+	ret[0] = '\0';
+	for (unsigned i = 0; i < n->n_ifindex; i++) {
+		const struct link *l = host_scan_link(s, n->ifindex[i]);
+
+		if (!l)
+			continue;
+		link_uses(s, l, ret, size);
+		if (ret[0])
+			return l;
+	}
+	return NULL;
+}
+
+/* A driver of the host is on it: is that somebody's use? */
+static bool held_by_driver(const struct host_scan *s, const struct nic *n, struct held *ret)
+{
+	for (size_t i = 0; i < s->n_vdpas; i++) {
+		const struct vdpa_dev *v = &s->vdpas[i];
+
+		if (!v->pci.set || !pci_addr_eq(&v->pci, &n->addr))
+			continue;
+		snprintf(ret->name, sizeof(ret->name), "%s", v->name);
+		snprintf(ret->text, sizeof(ret->text), "vDPA device %s is made of it", v->name);
+		return true;
+	}
+	if (!n->network || n->n_ifindex || !inventory_blocks_group(n))
+		return false;
+	snprintf(ret->name, sizeof(ret->name), "%s", n->driver);
+	if (strncmp(n->driver, "uio_", 4) == 0 || strcmp(n->driver, "igb_uio") == 0)
+		snprintf(ret->text, sizeof(ret->text),
+			 "driver %s gives it to programs without saying which", n->driver);
+	else if (strcmp(n->driver, "virtio-pci") == 0)
+		snprintf(ret->text, sizeof(ret->text), "driver %s of the host has it", n->driver);
+	else
+		snprintf(ret->text, sizeof(ret->text),
+			 "driver %s has it and no interface of it is here: it went to another "
+			 "network namespace",
+			 n->driver);
+	return true;
+}
+
+static bool held_by_host(const struct host_scan *s, const struct nic *n, struct held *ret)
+{
+	const struct link *l = used_link(s, n, ret->text, sizeof(ret->text));
+
+	ret->by = HELD_BY_HOST;
+	if (!l && n->kind == NIC_VF) {
+		/* a PF is up for its VFs' sake, a VF for its own */
+		for (unsigned i = 0; i < n->n_ifindex && !l; i++) {
+			l = host_scan_link(s, n->ifindex[i]);
+			if (l && !l->up)
+				l = NULL;
+		}
+		if (l)
+			snprintf(ret->text, sizeof(ret->text), "host interface %s is up", l->name);
+	}
+	if (l) {
+		snprintf(ret->name, sizeof(ret->name), "%s", l->name);
+		return true;
+	}
+	if (held_by_driver(s, n, ret))
+		return true;
+	ret->by = HELD_NOT;
+	return false;
+}
+
+void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char *ret, size_t size)
+{
+	const struct host_scan *s = inventory_scan(inv);
+	struct held held = { 0 };
+
+	if (!used_link(s, pf, ret, size) && held_by_driver(s, pf, &held))
+		snprintf(ret, size, "%s", held.text);
+}
+
+bool inventory_held(const struct manager *m, const struct nic *n, struct held *ret)
+{
+	const struct host_scan *s = inventory_scan(m->inventory);
+
+	*ret = (struct held){ .by = HELD_NOT };
+	return held_by_guest(m->domains, n, ret) || held_by_process(s, n, ret) ||
+	       held_by_host(s, n, ret);
+}
+
+bool inventory_holder(const struct manager *m, const struct nic *n, struct held *ret)
+{
+	const struct vnet_attachment *a = NULL;
+
+	if (n->kind == NIC_VF && m->attachments)
+		a = attachments_holder(m->attachments, &n->pf, n->vf_index);
+	if (!a)
+		return inventory_held(m, n, ret);
+	*ret = (struct held){ .by = HELD_BY_ATTACHMENT };
+	model_attachment_id(a, ret->name);
+	snprintf(ret->text, sizeof(ret->text), "attachment %s (%s)", ret->name,
+		 attachment_state_str(a->state));
+	return true;
+}

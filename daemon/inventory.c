@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation
+ *
+ * One refresh runs at a time. It asks lane "scan" for functions and links, then
+ * each PF that has VFs, on the PF's own lane, for their attributes; a PF that
+ * does not answer costs its own attributes alone. The answers are put together
+ * in `fresh` and become `scan` at once, when the last is in: nobody ever sees
+ * half a scan.
+ *
+ * Who asks while a refresh runs gets the next one: an answer always describes
+ * the host after the question. Refreshes start from the event loop, so that
+ * requests made together share one and no `done` runs inside inventory_refresh().
+ *
+ * Hints are let settle before they cause a scan: a scan reads attributes that
+ * take a VF's device lock on older kernels, and QEMU does not try again when
+ * opening the VF meets that lock.
+ */
+#include "daemon/inventory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "daemon/manager.h"
+#include "daemon/pool.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#define SCAN_DEADLINE_MS 20000
+#define VFS_DEADLINE_MS 10000
+#define SETTLE_USEC 2000000ULL	    /* a scan follows the last hint by this */
+#define SETTLE_MAX_USEC 10000000ULL /* and the first one by not much more than this */
+
+/* Somebody who asked: for `done`, or (inventory_run) for the document. */
+struct waiter {
+	inventory_done_fn done;
+	reply_fn reply;
+	void *user;
+	struct waiter *next;
+};
+
+struct pf_ask {
+	struct inventory *inv;
+	struct pci_addr pf;
+};
+
+struct inventory {
+	struct manager *m;
+	struct host_scan scan;
+	struct waiter *waiting; /* for the next refresh, last come first */
+	sd_event_source *kick;	/* starts a refresh */
+	sd_event_source *settle;
+	uint64_t first_hint; /* 0: none since the last scan */
+
+	/* the refresh that runs */
+	bool running, again;
+	struct host_scan fresh;
+	struct waiter *served;
+	struct pf_ask *asks;
+	size_t n_asks;
+	unsigned pending; /* answers still to come */
+	int r;
+	struct vnet_err err;
+};
+
+static void push(struct waiter **list, struct waiter *w)
+{
+	w->next = *list;
+	*list = w;
+}
+
+static struct waiter *pop(struct waiter **list)
+{
+	struct waiter *w = *list;
+
+	*list = w->next;
+	return w;
+}
+
+static void kick(struct inventory *inv)
+{
+	sd_event_source_set_enabled(inv->kick, SD_EVENT_ONESHOT);
+}
+
+static void answer(struct inventory *inv, struct waiter *w, int r, struct vnet_err *err)
+{
+	json_t *result = NULL;
+
+	if (w->done)
+		w->done(w->user, r, err);
+	if (!w->reply)
+		return;
+	if (r >= 0) {
+		result = json_object();
+		json_put(result, "inventory", inventory_json(inv->m));
+	}
+	w->reply(w->user, r, result, err);
+}
+
+/* The last answer is in: publish, then tell everybody. */
+static void finish(struct inventory *inv)
+{
+	struct vnet_err err = inv->err;
+	int r = inv->r;
+
+	if (r >= 0) {
+		host_scan_done(&inv->scan);
+		inv->scan = inv->fresh;
+		inv->fresh = (struct host_scan){ 0 };
+		if (inv->m->pools)
+			pools_update(inv->m->pools);
+	} else {
+		host_scan_done(&inv->fresh);
+		vnet_err_wrap(&err, "scan of the host");
+		if (!inv->served) /* nobody else will say it */
+			log_err(LOG_WARNING, NULL, &err, "what is known stays as it was");
+	}
+	free(take_ptr(inv->asks));
+	inv->n_asks = 0;
+	inv->running = false;
+
+	while (inv->served) {
+		struct waiter *w = pop(&inv->served);
+
+		answer(inv, w, r, &err);
+		free(w);
+	}
+	if (inv->waiting || inv->again)
+		kick(inv);
+}
+
+static void part_failed(struct inventory *inv, int r, const struct vnet_err *err)
+{
+	if (inv->r < 0)
+		return;
+	inv->r = r;
+	inv->err = *err;
+}
+
+static void part_done(struct inventory *inv)
+{
+	if (--inv->pending == 0)
+		finish(inv);
+}
+
+/* ---- VF attributes, a PF at a time ---- */
+
+static bool asks_vfs(const struct nic *n)
+{
+	return n->kind == NIC_PF && n->network && n->num_vfs > 0;
+}
+
+/* A PF that does not answer keeps what was last known of it. */
+static void keep_old_vfs(struct inventory *inv, const struct pci_addr *pf)
+{
+	struct host_scan part = { 0 };
+	_cleanup_json_ json_t *rows = NULL;
+	struct vnet_err err = VNET_ERR_INIT;
+
+	for (size_t i = 0; i < inv->scan.n_vfs; i++) {
+		if (!pci_addr_eq(&inv->scan.vfs[i].pf, pf))
+			continue;
+		if (part.n_vfs++ == 0)
+			part.vfs = &inv->scan.vfs[i];
+	}
+	if (!part.n_vfs)
+		return;
+	rows = host_vfs_to_json(&part); /* part borrows, so it is not freed */
+	if (host_vfs_merge_json(rows, pf, &inv->fresh, &err) < 0)
+		log_err(LOG_DEBUG, NULL, &err, "old VF attributes not kept");
+}
+
+static void on_vfs(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct pf_ask *ask = user;
+	struct inventory *inv = ask->inv;
+	char pf[PCI_ADDR_STR];
+
+	if (r >= 0)
+		r = host_vfs_merge_json(result, &ask->pf, &inv->fresh, err);
+	if (r < 0) {
+		log_err(LOG_DEBUG, pci_addr_str(&ask->pf, pf), err, "VF attributes not known");
+		if (err->name == VNET_E_STUCK || r == -ETIMEDOUT)
+			keep_old_vfs(inv, &ask->pf);
+	}
+	part_done(inv);
+}
+
+static int ask_vfs(struct inventory *inv, struct vnet_err *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->fresh.n_nics; i++)
+		n += asks_vfs(&inv->fresh.nics[i]);
+	if (!n)
+		return 0;
+	inv->asks = calloc(n, sizeof(*inv->asks));
+	if (!inv->asks)
+		return vnet_err_errno(err, -ENOMEM, "VF attributes");
+
+	for (size_t i = 0; i < inv->fresh.n_nics; i++) {
+		const struct nic *pf = &inv->fresh.nics[i];
+		struct pf_ask *ask = &inv->asks[inv->n_asks];
+		struct vnet_err e = VNET_ERR_INIT;
+		char lane[PCI_ADDR_STR];
+		json_t *args;
+
+		if (!asks_vfs(pf))
+			continue;
+		*ask = (struct pf_ask){ .inv = inv, .pf = pf->addr };
+		args = json_object();
+		json_put_str(args, "pf", pci_addr_str(&pf->addr, lane));
+		if (workers_call(inv->m->workers, lane, "vfs", args, VFS_DEADLINE_MS, on_vfs, ask,
+				 &e) < 0) {
+			log_err(LOG_DEBUG, lane, &e, "VF attributes not asked");
+			keep_old_vfs(inv, &pf->addr);
+			continue;
+		}
+		inv->n_asks++;
+		inv->pending++;
+	}
+	return 0;
+}
+
+/* ---- functions and links ---- */
+
+/* Both are answers of one lane, so nics come first, links last. */
+static void on_nics(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct inventory *inv = user;
+
+	if (r >= 0)
+		r = host_nics_from_json(result, &inv->fresh, err);
+	if (r < 0)
+		part_failed(inv, r, err);
+	else if ((r = ask_vfs(inv, err)) < 0)
+		part_failed(inv, r, err);
+	part_done(inv);
+}
+
+static void on_links(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct inventory *inv = user;
+
+	if (r >= 0)
+		r = host_links_from_json(result, &inv->fresh, err);
+	if (r < 0)
+		part_failed(inv, r, err);
+	part_done(inv);
+}
+
+static void ask_scan(struct inventory *inv, const char *op, worker_done_fn done)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	int r;
+
+	r = workers_call(inv->m->workers, "scan", op, json_object(), SCAN_DEADLINE_MS, done, inv,
+			 &err);
+	if (r < 0)
+		part_failed(inv, r, &err);
+	else
+		inv->pending++;
+}
+
+static int on_kick(sd_event_source *s, void *user)
+{
+	struct inventory *inv = user;
+
+	(void)s;
+	if (inv->running) {
+		inv->again = true;
+		return 0;
+	}
+	inv->running = true;
+	inv->again = false;
+	inv->first_hint = 0;
+	inv->r = 0;
+	inv->err = VNET_ERR_INIT;
+	while (inv->waiting) /* turns the order round: first come, first served */
+		push(&inv->served, pop(&inv->waiting));
+	inv->pending = 1; /* ourselves, until all is asked */
+	ask_scan(inv, "nics", on_nics);
+	ask_scan(inv, "links", on_links);
+	part_done(inv);
+	return 0;
+}
+
+static int on_settle(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct inventory *inv = user;
+
+	(void)s;
+	(void)usec;
+	inv->first_hint = 0;
+	kick(inv);
+	return 0;
+}
+
+/* ---- the contract ---- */
+
+static int add_sources(struct inventory *inv, sd_event *event)
+{
+	int r;
+
+	r = sd_event_add_defer(event, &inv->kick, on_kick, inv);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(inv->kick, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(event, &inv->settle, CLOCK_MONOTONIC, UINT64_MAX, 0,
+				      on_settle, inv);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(inv->settle, SD_EVENT_OFF);
+	return r;
+}
+
+int inventory_new(struct inventory **ret, struct manager *m, struct vnet_err *err)
+{
+	struct inventory *inv;
+	int r;
+
+	inv = calloc(1, sizeof(*inv));
+	if (!inv)
+		return vnet_err_errno(err, -ENOMEM, "inventory");
+	inv->m = m;
+	r = add_sources(inv, m->event);
+	if (r < 0) {
+		inventory_free(inv);
+		return vnet_err_errno(err, r, "inventory: event sources");
+	}
+	*ret = inv;
+	return 0;
+}
+
+/* The daemon ends: whoever still asks is told so. */
+static void cancel_waiters(struct inventory *inv, struct waiter **list)
+{
+	while (*list) {
+		struct vnet_err err = VNET_ERR_INIT;
+		struct waiter *w = pop(list);
+		int r = vnet_err_set(&err, -ECANCELED, VNET_E_UNAVAILABLE, "vnetd is stopping");
+
+		answer(inv, w, r, &err);
+		free(w);
+	}
+}
+
+struct inventory *inventory_free(struct inventory *inv)
+{
+	if (!inv)
+		return NULL;
+	if (inv->m->workers) {
+		workers_forget(inv->m->workers, inv);
+		for (size_t i = 0; i < inv->n_asks; i++)
+			workers_forget(inv->m->workers, &inv->asks[i]);
+	}
+	sd_event_source_disable_unref(inv->kick);
+	sd_event_source_disable_unref(inv->settle);
+	cancel_waiters(inv, &inv->waiting);
+	cancel_waiters(inv, &inv->served);
+	host_scan_done(&inv->scan);
+	host_scan_done(&inv->fresh);
+	free(inv->asks);
+	free(inv);
+	return NULL;
+}
+
+static void wait_for_next(struct inventory *inv, const struct waiter *what)
+{
+	struct waiter *w = malloc(sizeof(*w));
+	struct vnet_err err = VNET_ERR_INIT;
+
+	if (!w) {
+		struct waiter now = *what;
+
+		answer(inv, &now, vnet_err_errno(&err, -ENOMEM, "inventory"), &err);
+		return;
+	}
+	*w = *what;
+	push(&inv->waiting, w);
+	if (!inv->running)
+		kick(inv);
+}
+
+void inventory_refresh(struct inventory *inv, inventory_done_fn done, void *user)
+{
+	wait_for_next(inv, &(struct waiter){ .done = done, .user = user });
+}
+
+void inventory_run(struct manager *m, reply_fn reply, void *user)
+{
+	wait_for_next(m->inventory, &(struct waiter){ .reply = reply, .user = user });
+}
+
+static void forget_in(struct waiter **list, const void *user)
+{
+	while (*list) {
+		struct waiter *w = *list;
+
+		if (!w->done || w->user != user) {
+			list = &w->next;
+			continue;
+		}
+		*list = w->next;
+		free(w);
+	}
+}
+
+void inventory_forget(struct inventory *inv, void *user)
+{
+	forget_in(&inv->waiting, user);
+	forget_in(&inv->served, user);
+}
+
+void inventory_changed(struct inventory *inv)
+{
+	uint64_t now, when;
+
+	if (sd_event_now(inv->m->event, CLOCK_MONOTONIC, &now) < 0)
+		return;
+	if (!inv->first_hint)
+		inv->first_hint = now;
+	when = now + SETTLE_USEC;
+	if (when > inv->first_hint + SETTLE_MAX_USEC)
+		when = inv->first_hint + SETTLE_MAX_USEC;
+	sd_event_source_set_time(inv->settle, when);
+	sd_event_source_set_enabled(inv->settle, SD_EVENT_ONESHOT);
+}
+
+const struct host_scan *inventory_scan(const struct inventory *inv)
+{
+	return &inv->scan;
+}
+
+void inventory_in_use(const struct inventory *inv, const struct nic *n, char *ret, size_t size)
+{
+	struct held held;
+
+	if (!inventory_held(inv->m, n, &held))
+		held.text[0] = '\0';
+	snprintf(ret, size, "%s", held.text);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vnetd: argv, then the manager does the rest. */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "lib/cleanup.h"
+#include "lib/client.h"
+#include "lib/log.h"
+
+#define WORKER_FD 3 /* agreed with worker.c */
+
+const char *argp_program_version = "vnetd " VNET_VERSION;
+
+enum { OPT_ROOT = 256, OPT_RUNTIME, OPT_CONFIG, OPT_SOCKET, OPT_PLUGINS, OPT_LIBVIRT, OPT_WORKER };
+
+struct options {
+	struct manager_config config;
+	bool worker;
+	bool debug;
+};
+
+static const struct argp_option options[] = {
+	{ "root", OPT_ROOT, "DIR", 0, "Look at the host below DIR (a captured one) instead of /",
+	  0 },
+	{ "runtime", OPT_RUNTIME, "DIR", 0, "Keep state here (default /run/vnetd)", 0 },
+	{ "config", OPT_CONFIG, "DIR", 0, "Read configuration here (default /etc/vnetd)", 0 },
+	{ "socket", OPT_SOCKET, "PATH", 0,
+	  "Listen here (default " VNETD_SOCKET "), where systemd passes no socket", 0 },
+	{ "plugins", OPT_PLUGINS, "DIR", 0, "Load modes from here (default " VNET_PLUGIN_DIR ")",
+	  0 },
+	{ "libvirt", OPT_LIBVIRT, "URI", 0, "Connect to this libvirt (default qemu:///system)", 0 },
+	{ "debug", 'd', NULL, 0, "Log what is done in detail", 0 },
+	{ "worker", OPT_WORKER, NULL, OPTION_HIDDEN, NULL, 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case OPT_ROOT:
+		o->config.root = arg;
+		return 0;
+	case OPT_RUNTIME:
+		o->config.runtime = arg;
+		return 0;
+	case OPT_CONFIG:
+		o->config.config = arg;
+		return 0;
+	case OPT_SOCKET:
+		o->config.socket = arg;
+		return 0;
+	case OPT_PLUGINS:
+		o->config.plugins = arg;
+		return 0;
+	case OPT_LIBVIRT:
+		o->config.libvirt = arg;
+		return 0;
+	case OPT_WORKER:
+		o->worker = true;
+		return 0;
+	case 'd':
+		o->debug = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Held as long as this worker lives: see workers_of_old(). */
+static int worker_lock(const char *runtime)
+{
+	_cleanup_close_ int dirfd = open(runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd =
+		openat(dirfd, WORKERS_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0)
+		flock(fd, LOCK_SH | LOCK_NB);
+	return take_fd(&fd);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		options, parse, NULL, "vnetd gives virtual machines their network devices.",
+		NULL,	 NULL,	NULL
+	};
+	struct options o = { .config = { .root = "/",
+					 .runtime = "/run/vnetd",
+					 .config = "/etc/vnetd",
+					 .socket = VNETD_SOCKET,
+					 .plugins = VNET_PLUGIN_DIR,
+					 .exe = "/proc/self/exe" } };
+	struct vnet_err err = VNET_ERR_INIT;
+	struct manager *m = NULL;
+	int r;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	if (o.debug)
+		log_set_level(7);
+	if (o.worker) {
+		_cleanup_close_ int lock = worker_lock(o.config.runtime);
+
+		prctl(PR_SET_NAME, "vnetd-worker");
+
+		return worker_main(WORKER_FD, o.config.root);
+	}
+	r = manager_new(&m, &o.config, &err);
+	if (r == 0)
+		r = manager_run(m, &err);
+	if (r < 0)
+		log_err(2, NULL, &err, "vnetd ends");
+	manager_free(m);
+	return r < 0 ? 1 : 0;
+}

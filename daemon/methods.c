@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "daemon/attach.h"
+#include "daemon/inventory.h"
+#include "daemon/methods.h"
+#include "daemon/plugin.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+static const char *const no_fields[] = { NULL };
+static const char *const target_fields[] = { "guest", "name", NULL };
+static const char *const request_fields[] = {
+	"guest", "name", "modes", "pool", "mac", "vlan", NULL
+};
+static const char *const interface_fields[] = { "interface", NULL };
+
+static const struct method methods[] = {
+	{ "io.vnetd.Attach", ACCESS_CHANGE, request_fields, .request = attach_run },
+	{ "io.vnetd.Detach", ACCESS_CHANGE, target_fields, .target = detach_run },
+	{ "io.vnetd.List", ACCESS_LOOK, no_fields, .plain = list_run },
+	{ "io.vnetd.Show", ACCESS_LOOK, target_fields, true, .target = show_run },
+	{ "io.vnetd.Inventory", ACCESS_LOOK, no_fields, .plain = inventory_run },
+	{ "io.vnetd.Why", ACCESS_LOOK, request_fields, .request = why_run },
+	{ "io.vnetd.Plan", ACCESS_LOOK, request_fields, .request = plan_run },
+	{ "io.vnetd.ListModes", ACCESS_LOOK, no_fields, .plain = modes_run },
+	{ "org.varlink.service.GetInfo", ACCESS_LOOK, no_fields, .service = varlink_get_info },
+	{ "org.varlink.service.GetInterfaceDescription", ACCESS_LOOK, interface_fields,
+	  .service = varlink_get_interface_description },
+};
+
+const struct method *methods_at(size_t i)
+{
+	return i < ARRAY_SIZE(methods) ? &methods[i] : NULL;
+}
+
+static const struct method *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		if (strcmp(methods[i].name, name) == 0)
+			return &methods[i];
+	}
+	return NULL;
+}
+
+/* Is it the interface that is not known, or its method? */
+static void refuse_unknown(struct call *c)
+{
+	const char *method = call_method(c), *dot = strrchr(method, '.');
+	char interface[64] = "";
+
+	if (dot && (size_t)(dot - method) < sizeof(interface))
+		memcpy(interface, method, (size_t)(dot - method));
+	if (varlink_interface_text(interface) || !dot)
+		call_varlink_error(c, VARLINK_SERVICE ".MethodNotFound", "method", method);
+	else
+		call_varlink_error(c, VARLINK_SERVICE ".InterfaceNotFound", "interface", interface);
+}
+
+static const char *unknown_field(const struct method *method, const json_t *parameters)
+{
+	const char *key;
+	json_t *value;
+
+	/* The macro wants a non-const object to iterate; nothing is changed. */
+	json_object_foreach ((json_t *)parameters, key, value) {
+		const char *const *f = method->fields;
+
+		while (*f && strcmp(*f, key) != 0)
+			f++;
+		if (!*f)
+			return key;
+	}
+	return NULL;
+}
+
+/* Who had the host changed is worth a line of the log. */
+static void note(const struct method *method, const struct call *c, const char *guest)
+{
+	const struct peer *peer = call_peer(c);
+
+	if (method->access == ACCESS_CHANGE)
+		log_info(guest, "%s %s, asked for by uid %u (pid %d)", method->name, guest,
+			 (unsigned)peer->uid, (int)peer->pid);
+}
+
+static void run_request(struct manager *m, const struct method *method, struct call *c)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct vnet_request request = { 0 };
+
+	if (model_request_from_json(call_parameters(c), &request, &err) < 0) {
+		call_error(c, &err, NULL);
+		return;
+	}
+	note(method, c, request.guest);
+	method->request(m, &request, call_done, c);
+}
+
+static void run_target(struct manager *m, const struct method *method, struct call *c)
+{
+	const json_t *parameters = call_parameters(c);
+	struct vnet_err err = VNET_ERR_INIT;
+	char guest[GUEST_NAME_MAX] = "", name[NIC_NAME_MAX] = "";
+	bool given = json_is_string(json_object_get(parameters, "name"));
+	int r;
+
+	r = json_get_str(parameters, "guest", guest, sizeof(guest), &err);
+	if (r == 0)
+		r = model_check_guest_name(guest, &err);
+	if (r == 0)
+		r = method->name_required
+			    ? json_get_str(parameters, "name", name, sizeof(name), &err)
+			    : json_get_str_opt(parameters, "name", name, sizeof(name), &err);
+	/* Given but empty is the unset variable of a script, not a wish for the only one. */
+	if (r == 0 && given)
+		r = model_check_nic_name(name, &err);
+	if (r < 0) {
+		call_error(c, &err, NULL);
+		return;
+	}
+	note(method, c, guest);
+	method->target(m, guest, name, call_done, c);
+}
+
+void methods_dispatch(struct manager *m, struct call *c)
+{
+	const struct method *method = find(call_method(c));
+	struct vnet_err err = VNET_ERR_INIT;
+	const char *bad;
+
+	if (!method) {
+		refuse_unknown(c);
+		return;
+	}
+	if (policy_check(call_peer(c), method->access, method->name, &err) < 0) {
+		/* Not louder: anybody may make it happen, as often as they like. */
+		log_err(LOG_DEBUG, NULL, &err, "refused");
+		call_error(c, &err, NULL);
+		return;
+	}
+	bad = unknown_field(method, call_parameters(c));
+	if (bad)
+		call_varlink_error(c, VARLINK_SERVICE ".InvalidParameter", "parameter", bad);
+	else if (method->request)
+		run_request(m, method, c);
+	else if (method->target)
+		run_target(m, method, c);
+	else if (method->plain)
+		method->plain(m, call_done, c);
+	else
+		method->service(c);
+}

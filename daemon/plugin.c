@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A loaded plugin is our own copy of its struct, sized ours: fields that it does
+ * not know are zero. Nothing else here depends on what a plugin was built against.
+ */
+#include "daemon/plugin.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+struct loaded {
+	char file[64];
+	void *handle; /* NULL: refused, error says why */
+	struct vnet_plugin plugin;
+	char error[REASON_MAX];
+};
+
+struct plugins {
+	struct loaded at[PLUGINS_MAX];
+	size_t n;
+};
+
+/* ---- the host table ---- */
+
+struct vnet_plugin_verdict {
+	struct verdict *v;
+	bool given;
+};
+
+struct vnet_plugin_plan {
+	struct plan *plan;
+	struct vnet_err *err;
+};
+
+struct vnet_plugin_delivery {
+	struct delivery *d;
+};
+
+__attribute__((format(printf, 3, 4))) static void host_verdict(struct vnet_plugin_verdict *v,
+							       int score, const char *fmt, ...)
+{
+	va_list ap;
+
+	v->v->score = score < 0 ? 0 : score > 100 ? 100 : score;
+	va_start(ap, fmt);
+	vsnprintf(v->v->reason, sizeof(v->v->reason), fmt, ap);
+	va_end(ap);
+	v->given = v->v->reason[0] != '\0';
+}
+
+static int host_want(struct vnet_plugin_plan *p, const char *knob, const char *object,
+		     const char *value)
+{
+	struct plan *plan = p->plan;
+	struct plan_step *step = &plan->step[plan->n];
+
+	if (plan->n == PLAN_STEPS_MAX)
+		return vnet_err_set(p->err, -E2BIG, VNET_E_FAILED, "a plan of more than %d steps",
+				    PLAN_STEPS_MAX);
+	step->knob = knob_find(knob);
+	if (!step->knob)
+		return vnet_err_set(p->err, -ENOENT, VNET_E_FAILED, "there is no knob %s", knob);
+	if (strlen(object) >= sizeof(step->object) || strlen(value) >= sizeof(step->value))
+		return vnet_err_set(p->err, -EINVAL, VNET_E_FAILED, "%s: object or value too long",
+				    knob);
+	snprintf(step->object, sizeof(step->object), "%s", object);
+	snprintf(step->value, sizeof(step->value), "%s", value);
+	plan->n++;
+	return 0;
+}
+
+static int host_deliver(struct vnet_plugin_delivery *d, enum vnet_plugin_delivery_kind kind,
+			const char *value)
+{
+	if (strlen(value) >= sizeof(d->d->value))
+		return -EINVAL;
+	d->d->kind = kind;
+	snprintf(d->d->value, sizeof(d->d->value), "%s", value);
+	return 0;
+}
+
+static const struct vnet_plugin_host host_table = {
+	.struct_size = sizeof(host_table),
+	.verdict = host_verdict,
+	.want = host_want,
+	.deliver = host_deliver,
+};
+
+/* ---- loading ---- */
+
+static bool name_ok(const char *name)
+{
+	size_t n = name ? strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") : 0;
+
+	return n > 0 && n < MODE_NAME_MAX && name[n] == '\0' && name[0] >= 'a' && name[0] <= 'z';
+}
+
+static int check_file(int dirfd, const char *file, struct vnet_err *err)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, file, &st, 0) < 0)
+		return vnet_err_errno(err, -errno, "look at it");
+	if (!S_ISREG(st.st_mode))
+		return vnet_err_set(err, -EINVAL, VNET_E_FAILED, "is no regular file");
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return vnet_err_set(err, -EPERM, VNET_E_FAILED,
+				    "belongs to user %u: chown it to root", (unsigned)st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return vnet_err_set(err, -EPERM, VNET_E_FAILED,
+				    "can be written by others: chmod go-w it");
+	return 0;
+}
+
+static int check_abi(const struct vnet_plugin *theirs, struct vnet_err *err)
+{
+	if (theirs->abi != VNET_PLUGIN_ABI || theirs->struct_size != sizeof(*theirs))
+		return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
+				    "is of ABI %d (size %zu), this vnetd wants %d (size %zu): "
+				    "build it against this vnetd's vnet-plugin.h",
+				    theirs->abi, theirs->struct_size, VNET_PLUGIN_ABI,
+				    sizeof(*theirs));
+	if (!name_ok(theirs->name) || !theirs->summary || !theirs->probe || !theirs->plan ||
+	    !theirs->deliver || !theirs->candidates)
+		return vnet_err_set(err, -EINVAL, VNET_E_FAILED,
+				    "lacks name, summary, candidates, probe, plan or deliver");
+	return 0;
+}
+
+static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *dir,
+		    struct vnet_err *err)
+{
+	_cleanup_free_ char *path = NULL;
+	const struct vnet_plugin *theirs;
+	int r = check_file(dirfd, l->file, err);
+
+	if (r < 0)
+		return r;
+	if (asprintf(&path, "%s/%s", dir, l->file) < 0)
+		return vnet_err_errno(err, -ENOMEM, "load it");
+	l->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	theirs = l->handle ? dlsym(l->handle, "vnet_plugin") : NULL;
+	if (!theirs) {
+		r = vnet_err_set(err, -ENOEXEC, VNET_E_FAILED, "%s", dlerror());
+		goto refuse;
+	}
+	r = check_abi(theirs, err);
+	if (r < 0)
+		goto refuse;
+	if (plugins_find(p, theirs->name)) {
+		r = vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "mode %s is there already",
+				 theirs->name);
+		goto refuse;
+	}
+	memcpy(&l->plugin, theirs,
+	       theirs->struct_size < sizeof(l->plugin) ? theirs->struct_size : sizeof(l->plugin));
+	if (l->plugin.load && l->plugin.load() != 0) {
+		r = vnet_err_set(err, -ECANCELED, VNET_E_FAILED, "its load() refused");
+		goto refuse;
+	}
+	return 0;
+refuse:
+	if (l->handle)
+		dlclose(l->handle);
+	l->handle = NULL;
+	memset(&l->plugin, 0, sizeof(l->plugin));
+	return r;
+}
+
+static int is_plugin_file(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return n > 8 && n < 64 && strncmp(d->d_name, "vnet-", 5) == 0 &&
+	       strcmp(d->d_name + n - 3, ".so") == 0;
+}
+
+int plugins_new(struct plugins **ret, const char *dir, struct vnet_err *err)
+{
+	_cleanup_close_ int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct plugins *p = calloc(1, sizeof(*p));
+	struct dirent **list = NULL;
+	int n;
+
+	if (!p)
+		return vnet_err_errno(err, -ENOMEM, "plugins");
+	n = dirfd < 0 ? -1 : scandirat(dirfd, ".", &list, is_plugin_file, alphasort);
+	if (n < 0)
+		log_msg(3, NULL, "no modes: cannot read the plugin folder %s: %m", dir);
+	for (int i = 0; i < n; i++) {
+		struct vnet_err why = VNET_ERR_INIT;
+		struct loaded *l = &p->at[p->n];
+
+		if (p->n < PLUGINS_MAX) {
+			snprintf(l->file, sizeof(l->file), "%.63s", list[i]->d_name);
+			p->n++;
+			if (load_one(p, l, dirfd, dir, &why) < 0) {
+				snprintf(l->error, sizeof(l->error), "%.*s", REASON_MAX - 1,
+					 why.text);
+				log_err(3, l->file, &why, "plugin %s/%s not loaded", dir, l->file);
+			}
+		}
+		free(list[i]);
+	}
+	free(list);
+	*ret = p;
+	return 0;
+}
+
+struct plugins *plugins_free(struct plugins *p)
+{
+	if (!p)
+		return NULL;
+	for (size_t i = 0; i < p->n; i++) {
+		if (!p->at[i].handle)
+			continue;
+		if (p->at[i].plugin.unload)
+			p->at[i].plugin.unload();
+		dlclose(p->at[i].handle);
+	}
+	free(p);
+	return NULL;
+}
+
+const struct vnet_plugin *plugins_find(const struct plugins *p, const char *mode)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->at[i].plugin.name && strcmp(p->at[i].plugin.name, mode) == 0)
+			return &p->at[i].plugin;
+	}
+	return NULL;
+}
+
+const struct vnet_plugin *plugins_at(const struct plugins *p, size_t i)
+{
+	for (size_t k = 0; k < p->n; k++) {
+		if (p->at[k].handle && i-- == 0)
+			return &p->at[k].plugin;
+	}
+	return NULL;
+}
+
+/* ---- calling ---- */
+
+int plugin_probe(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
+		 const struct vnet_plugin_request *req, struct verdict *ret, struct vnet_err *err)
+{
+	struct verdict v = { 0 };
+	struct vnet_plugin_verdict out = { .v = &v };
+	int r = p->probe(&host_table, nic, req, &out);
+
+	if (r < 0)
+		return vnet_err_errno(err, r, "mode %s: probe of %s", p->name, nic->vf_object);
+	if (!out.given)
+		return vnet_err_set(
+			err, -EPROTO, VNET_E_FAILED,
+			"mode %s: probe of %s gave no verdict with a reason: a defect of "
+			"the plugin",
+			p->name, nic->vf_object);
+	*ret = v;
+	return 0;
+}
+
+int plugin_plan(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
+		const struct vnet_plugin_request *req, struct plan *ret, struct vnet_err *err)
+{
+	struct plan plan = { 0 };
+	struct vnet_plugin_plan out = { .plan = &plan, .err = err };
+	int r = p->plan(&host_table, nic, req, &out);
+
+	if (r < 0) {
+		if (!err->code)
+			vnet_err_errno(err, r, "no plan");
+		return vnet_err_wrap(err, "mode %s", p->name);
+	}
+	/* Pool steps first: they are rolled forward together, before anything that is
+	 * walked back. */
+	for (size_t i = 1; i < plan.n; i++) {
+		if (plan.step[i].knob->owner == KNOB_OF_POOL &&
+		    plan.step[i - 1].knob->owner != KNOB_OF_POOL)
+			return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
+					    "mode %s: plans %s after knobs of the attachment: a "
+					    "defect of the plugin",
+					    p->name, plan.step[i].knob->name);
+	}
+	*ret = plan;
+	return 0;
+}
+
+int plugin_deliver(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
+		   const struct vnet_plugin_request *req, struct delivery *ret,
+		   struct vnet_err *err)
+{
+	struct delivery d = { 0 };
+	struct vnet_plugin_delivery out = { .d = &d };
+	int r = p->deliver(&host_table, nic, req, &out);
+
+	if (r < 0)
+		return vnet_err_errno(err, r, "mode %s: deliver %s", p->name, nic->vf_object);
+	if (d.kind == VNET_DELIVERY_NONE)
+		return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
+				    "mode %s: delivers nothing: a defect of the plugin", p->name);
+	*ret = d;
+	return 0;
+}
+
+void modes_run(struct manager *m, reply_fn reply, void *user)
+{
+	json_t *list = json_array();
+	struct vnet_err err = VNET_ERR_INIT;
+
+	for (size_t i = 0; i < m->plugins->n; i++) {
+		const struct loaded *l = &m->plugins->at[i];
+		json_t *mode = json_object();
+
+		json_put_str(mode, "name", l->plugin.name);
+		json_put_str(mode, "summary", l->plugin.summary);
+		json_put_str(mode, "file", l->file);
+		json_put_bool(mode, "loaded", l->handle != NULL);
+		json_put_str(mode, "error", l->error);
+		json_array_append_new(list, mode);
+	}
+	reply(user, 0, json_pack("{s:o}", "modes", list), &err);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * After a start: what state files and journals say against what the guests' live XML
+ * says. Loading decides nothing. Deciding waits until libvirt's guests were read
+ * once, and until no worker of an earlier vnetd is still at a write.
+ *
+ *	journal without hand-over record     walk back
+ *	guest has the device                 in-use (detaching stays detaching)
+ *	guest gone                           walk back
+ *	guest runs without the device        ask libvirt once more, behind any call that
+ *	                                     the old vnetd left under way; then walk back
+ *	guest names a NIC of ours that no    adopt: in-use, its way back is the idle
+ *	state file knows                     values
+ *
+ * A file that cannot be read is moved aside and reported, never deleted.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/attachment.h"
+#include "daemon/select.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#define STATE_VERSION 1
+#define STATE_FILE_MAX 16384
+#define OLD_WORKERS_MSEC 200
+#define OLD_WORKERS_TRIES 150
+
+/* ---- loading ---- */
+
+static void move_aside(int dirfd, const char *file, const struct vnet_err *err)
+{
+	char aside[NAME_MAX + 1];
+
+	snprintf(aside, sizeof(aside), "%.200s.unreadable", file);
+	if (renameat(dirfd, file, dirfd, aside) < 0)
+		snprintf(aside, sizeof(aside), "%.200s", file);
+	log_err(3, NULL, err, "%s cannot be read and was kept as %s; what it knew is not undone",
+		file, aside);
+}
+
+static int load_journal(struct attachment *a, struct vnet_err *err)
+{
+	char file[ATTACHMENT_FILE_MAX];
+	int r;
+
+	attachment_file(&a->v, "", file);
+	r = journal_open(&a->journal, a->owner->m->runtime_fd, file, err);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int load_state(struct attachments *as, const char *file, struct vnet_err *err)
+{
+	char text[STATE_FILE_MAX], id[ATTACHMENT_ID_MAX];
+	_cleanup_json_ json_t *j = NULL;
+	struct vnet_attachment v;
+	struct attachment *a;
+	int64_t version;
+	ssize_t n = file_read_at(as->dirfd, file, text, sizeof(text));
+	int r;
+
+	if (n < 0)
+		return vnet_err_errno(err, (int)n, "read it");
+	j = json_loads(text, 0, NULL);
+	if (!j)
+		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED, "it is no JSON (torn or empty)");
+	r = json_get_int(j, "version", 1, INT64_MAX, &version, err);
+	if (r == 0 && version > STATE_VERSION)
+		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
+				 "it was written by a newer vnetd (version %lld)",
+				 (long long)version);
+	if (r == 0)
+		r = model_attachment_from_json(json_object_get(j, "attachment"), &v, err);
+	if (r < 0)
+		return r;
+	a = attachment_new(as, err);
+	if (!a)
+		return err->code;
+	a->v = v;
+	r = load_journal(a, err);
+	if (r < 0) {
+		/* Held for ever rather than given out with settings nobody knows. */
+		log_err(3, attachment_id(a, id), err, "%s", id);
+		attachment_enter(a, AT_STUCK, "%s", err->text);
+	}
+	return 0;
+}
+
+static int is_json(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".json") == 0;
+}
+
+static int is_journal(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return d->d_name[0] != '.' && (n < 11 || strcmp(d->d_name + n - 11, ".unreadable") != 0);
+}
+
+static void load_orphans(struct attachments *as)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	_cleanup_close_ int dirfd = -1;
+	struct dirent **list = NULL;
+	int n;
+
+	if (file_opendir_at(as->m->runtime_fd, "journal", 0700, &dirfd, &err) < 0)
+		return;
+	n = scandirat(dirfd, ".", &list, is_journal, alphasort);
+	for (int i = 0; i < n; i++) {
+		bool known = false;
+
+		for (struct attachment *a = as->list; a; a = a->next) {
+			char file[ATTACHMENT_FILE_MAX];
+
+			attachment_file(&a->v, "", file);
+			known = known || strcmp(file, list[i]->d_name) == 0;
+		}
+		if (!known) {
+			vnet_err_set(&err, -ENOENT, VNET_E_FAILED, "no state file goes with it");
+			move_aside(dirfd, list[i]->d_name, &err);
+		}
+		free(list[i]);
+	}
+	free(list);
+}
+
+int reconcile_load(struct attachments *as, struct vnet_err *err)
+{
+	struct dirent **list = NULL;
+	int n = scandirat(as->dirfd, ".", &list, is_json, alphasort);
+
+	if (n < 0)
+		return vnet_err_errno(err, -errno, "read the state files");
+	for (int i = 0; i < n; i++) {
+		struct vnet_err why = VNET_ERR_INIT;
+
+		if (load_state(as, list[i]->d_name, &why) < 0)
+			move_aside(as->dirfd, list[i]->d_name, &why);
+		free(list[i]);
+	}
+	free(list);
+	load_orphans(as);
+	return 0;
+}
+
+/* ---- deciding ---- */
+
+static void decide(struct attachment *a)
+{
+	const struct guest *g = attachment_guest(a);
+
+	if (g && g->active && guest_has_nic(g, a->v.name)) {
+		if (a->v.state != AT_DETACHING && a->v.state != AT_IN_USE) {
+			a->v.handover = HO_PATH;
+			attachment_enter(a, AT_IN_USE, "%s", "");
+		}
+	} else {
+		attachment_release(a);
+	}
+}
+
+static void reconcile_reread(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	if (r < 0)
+		attachment_enter(a, AT_UNKNOWN, "%s", err->text);
+	else
+		decide(a);
+}
+
+void reconcile_one(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	const struct guest *g = attachment_guest(a);
+
+	if (!g || !g->active || guest_has_nic(g, a->v.name))
+		decide(a);
+	else if (domains_reread(a->owner->m->domains, a->v.uuid, reconcile_reread, a, &err) < 0)
+		reconcile_reread(a, err.code, &err);
+}
+
+static void reconcile_attachment(struct attachment *a, bool first)
+{
+	bool handed = a->journal && a->journal->handed_over;
+
+	if (a->reply || a->txn) /* an operation of this life moves it */
+		return;
+	switch (a->v.state) {
+	case AT_PREPARING:
+	case AT_READY:
+		if (!first)
+			return;
+		if (handed)
+			reconcile_one(a);
+		else
+			attachment_release(a);
+		return;
+	case AT_IN_USE:
+	case AT_DETACHING:
+	case AT_UNKNOWN:
+		reconcile_one(a);
+		return;
+	case AT_RELEASING:
+		if (first)
+			attachment_release(a);
+		return;
+	default:
+		return; /* stuck: an administrator's detach tries again */
+	}
+}
+
+/* ---- adopting ---- */
+
+/* Without a journal the way back is what an idle VF has. */
+static int adopt_journal(struct attachment *a, struct vnet_err *err)
+{
+	char file[ATTACHMENT_FILE_MAX], id[ATTACHMENT_ID_MAX];
+	int r;
+
+	attachment_file(&a->v, "", file);
+	r = journal_create(&a->journal, a->owner->m->runtime_fd, file, attachment_id(a, id), err);
+	for (size_t i = 0; r == 0 && i < a->plan.n; i++) {
+		const struct plan_step *step = &a->plan.step[i];
+		struct effect e = { .knob = step->knob };
+
+		if (step->knob->owner != KNOB_OF_ATTACHMENT || !step->knob->idle)
+			continue;
+		memcpy(e.object, step->object, sizeof(e.object));
+		memcpy(e.after, step->value, sizeof(e.after));
+		snprintf(e.before, sizeof(e.before), "%s", step->knob->idle);
+		snprintf(e.restore, sizeof(e.restore), "%s", step->knob->idle);
+		r = journal_add_effect(a->journal, &e, err);
+	}
+	return r == 0 ? journal_add_handover(a->journal, "hostdev", "adopted", err) : r;
+}
+
+static void adopt(struct attachments *as, const struct guest *g, const struct guest_nic *nic)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct attachment *a = attachment_new(as, &err);
+	char id[ATTACHMENT_ID_MAX];
+	int r;
+
+	if (!a) {
+		log_err(3, g->name, &err, "cannot adopt NIC %s", nic->name);
+		return;
+	}
+	snprintf(a->v.asked.guest, sizeof(a->v.asked.guest), "%s", g->name);
+	snprintf(a->v.asked.name, sizeof(a->v.asked.name), "%s", nic->name);
+	snprintf(a->v.asked.pool, sizeof(a->v.asked.pool), "%s", nic->pool);
+	a->v.asked.vlan = a->v.vlan = nic->vlan;
+	snprintf(a->v.uuid, sizeof(a->v.uuid), "%s", g->uuid);
+	snprintf(a->v.name, sizeof(a->v.name), "%s", nic->name);
+	snprintf(a->v.mode, sizeof(a->v.mode), "%s", nic->mode);
+	snprintf(a->v.pool, sizeof(a->v.pool), "%s", nic->pool);
+	snprintf(a->v.why, sizeof(a->v.why), "adopted: the guest had it when vnetd started");
+	a->v.mac = nic->mac;
+	a->v.pf = nic->pf;
+	a->v.pf_mac = nic->pf_mac;
+	a->v.vf_index = nic->vf_index;
+	a->v.vf = nic->vf;
+	a->v.handover = HO_PATH;
+	r = select_plan(as->m, &a->v, g, &a->plan, &err);
+	if (r == 0)
+		r = adopt_journal(a, &err);
+	attachment_enter(a, AT_IN_USE, "adopted: no state file knew it");
+	if (r < 0)
+		log_err(3, attachment_id(a, id), &err, "%s: without a way back", id);
+}
+
+static void adopt_all(struct attachments *as)
+{
+	const struct guest *g;
+
+	for (size_t i = 0; (g = domains_at(as->m->domains, i)); i++) {
+		for (size_t k = 0; g->active && k < g->n_nics; k++) {
+			const struct guest_nic *nic = &g->nics[k];
+
+			if (guest_has_nic(g, nic->name) &&
+			    !attachment_find(as, g->uuid, nic->name) &&
+			    !attachments_holder(as, &nic->pf, nic->vf_index))
+				adopt(as, g, nic);
+		}
+	}
+}
+
+static void on_scanned(void *user, int r, struct vnet_err *err)
+{
+	struct attachments *as = user;
+
+	if (r < 0)
+		log_err(3, NULL, err, "the host could not be scanned");
+	adopt_all(as);
+	as->reconciled = true;
+	attachments_guests_known(as);
+}
+
+static int on_old_workers(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachments *as = user;
+
+	(void)s;
+	(void)usec;
+	as->old_workers = sd_event_source_disable_unref(as->old_workers);
+	attachments_guests_known(as);
+	return 0;
+}
+
+static bool old_workers_write(struct attachments *as)
+{
+	if (as->old_tries >= OLD_WORKERS_TRIES || !workers_of_old(as->m->workers))
+		return false;
+	if (as->old_tries++ == 0)
+		log_info(NULL, "a worker of the vnetd before still writes: waiting for it");
+	if (!as->old_workers)
+		sd_event_add_time_relative(as->m->event, &as->old_workers, CLOCK_MONOTONIC,
+					   OLD_WORKERS_MSEC * 1000, 0, on_old_workers, as);
+	return as->old_workers != NULL;
+}
+
+bool reconcile_guests(struct attachments *as)
+{
+	bool first = !as->decided;
+	struct attachment *a, *next;
+
+	if (first && old_workers_write(as))
+		return false;
+	as->decided = true;
+	for (a = as->list; a; a = next) {
+		next = a->next;
+		reconcile_attachment(a, first);
+	}
+	if (first)
+		inventory_refresh(as->m->inventory, on_scanned, as);
+	return as->reconciled;
+}

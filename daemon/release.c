@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The way back. Asking a guest to let go and taking the claim back are two things:
+ * a detach is over when DEVICE_REMOVED says so, when the guest is gone, or when
+ * its live XML has not the device any more, never because a call returned. Only
+ * then attachment_release() walks the journal back.
+ *
+ * Before that walk our metadata entry is taken out of a guest that still runs: a
+ * modifying libvirt call on that guest also waits for libvirt's own clean-up of
+ * the VF (it restores MAC and VLAN), so that ours is the last word.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/attachment.h"
+#include "daemon/select.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+/* ---- taking back ---- */
+
+static void release_walk(struct attachment *a);
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *user)
+{
+	(void)s;
+	(void)usec;
+	release_walk(user);
+	return 0;
+}
+
+static void release_text(const struct attachment *a, char *buf, size_t size)
+{
+	size_t i, n = 0;
+	json_t *text;
+
+	buf[0] = '\0';
+	json_array_foreach (a->residue, i, text) {
+		n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? "; " : "",
+				      json_string_value(text));
+		if (n >= size)
+			return;
+	}
+}
+
+/* The answer to a detach, or to the attach that failed. */
+static void release_reply(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX], text[REASON_MAX];
+
+	release_text(a, text, sizeof(text));
+	if (a->cause.code) {
+		err = a->cause;
+		if (text[0]) {
+			size_t n = strlen(err.text);
+
+			snprintf(err.text + n, sizeof(err.text) - n, "; and left behind: %s", text);
+		}
+		attachment_reply(a, err.code,
+				 a->verdicts ? json_pack("{s:O}", "verdicts", a->verdicts) : NULL,
+				 &err);
+		return;
+	}
+	attachment_reply(a, 0,
+			 json_pack("{s:o,s:b,s:s+,s:O}", "attachment",
+				   model_attachment_to_json(&a->v), "done", 1, "text",
+				   attachment_id(a, id),
+				   a->residue_failed ? " is detached, but not all could be put back"
+						     : " is detached",
+				   "residue", a->residue),
+			 &err);
+}
+
+static void release_done(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	char text[REASON_MAX], id[ATTACHMENT_ID_MAX];
+
+	(void)r;
+	(void)err;
+	a->txn = txn_free(a->txn);
+	if (a->residue_failed && a->residue_busy && a->retries++ < CLOSE_RETRIES) {
+		attachment_timer(a, CLOSE_RETRY_MSEC, on_retry);
+		return;
+	}
+	release_text(a, text, sizeof(text));
+	if (text[0])
+		log_warn(attachment_id(a, id), "%s: left behind: %s", id, text);
+	if (a->residue_failed) {
+		attachment_enter(a, AT_STUCK, "%s", text);
+		release_reply(a);
+		memset(&a->cause, 0, sizeof(a->cause));
+		return;
+	}
+	a->v.state = AT_GONE;
+	release_reply(a);
+	inventory_changed(a->owner->m->inventory);
+	attachment_drop(a);
+}
+
+static void on_residue(void *user, bool foreign, const struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	json_array_append_new(a->residue, json_string(err->text));
+	if (foreign)
+		return;
+	a->residue_failed = true;
+	if (err->code == -EBUSY)
+		a->residue_busy = true;
+}
+
+static void release_walk(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+
+	attachment_timer(a, 0, NULL);
+	json_decref(a->residue);
+	a->residue = json_array();
+	a->residue_failed = a->residue_busy = false;
+	if (!a->journal) { /* nothing was done for it */
+		release_done(a, 0, &err);
+		return;
+	}
+	if (txn_new(&a->txn, a->owner->m->workers, a->journal, &err) < 0) {
+		on_residue(a, false, &err);
+		release_done(a, 0, &err);
+		return;
+	}
+	txn_back(a->txn, a->pool_back, on_residue, release_done, a);
+}
+
+static void release_forgotten(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	char id[ATTACHMENT_ID_MAX];
+
+	/* A stale entry in the guest's metadata is untidy; a VF kept for it is worse. */
+	if (r < 0 && r != -ENOENT)
+		log_err(4, attachment_id(a, id), err, "%s: its metadata entry stays", id);
+	release_walk(a);
+}
+
+void attachment_release(struct attachment *a)
+{
+	struct manager *m = a->owner->m;
+	struct vnet_err err = VNET_ERR_INIT;
+	const struct guest *g = attachment_guest(a);
+
+	attachment_timer(a, 0, NULL);
+	a->retries = 0;
+	attachment_enter(a, AT_RELEASING, "%s", a->cause.text);
+	if (!a->journal || !a->journal->handed_over || !g || !g->active ||
+	    domains_known(m->domains) != DOMAINS_KNOWN ||
+	    domains_forget(m->domains, a->v.uuid, a->v.name, release_forgotten, a, &err) < 0)
+		release_walk(a);
+}
+
+/* ---- asking the guest to let go ---- */
+
+static void detach_reply_waiting(struct attachment *a, const char *why)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX];
+
+	attachment_enter(a, AT_DETACHING, "%s", why);
+	attachment_reply(a, 0,
+			 json_pack("{s:o,s:b,s:s++,s:[]}", "attachment",
+				   model_attachment_to_json(&a->v), "done", 0, "text",
+				   attachment_id(a, id), " stays detaching: ", why, "residue"),
+			 &err);
+}
+
+static int on_detach_late(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+
+	(void)s;
+	(void)usec;
+	attachment_timer(a, 0, NULL);
+	detach_reply_waiting(a,
+			     "the guest has not let go of it; it is taken back as soon as it does "
+			     "or stops; detach again to ask once more");
+	return 0;
+}
+
+static void detach_asked(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	const struct guest *g = attachment_guest(a);
+	char id[ATTACHMENT_ID_MAX];
+
+	if (a->v.state != AT_DETACHING)
+		return; /* DEVICE_REMOVED came first */
+	if (r == -ENOENT || (r == 0 && (!g || !g->active || !guest_has_nic(g, a->v.name)))) {
+		attachment_release(a);
+	} else if (r == 0) {
+		return; /* the event, the guest's end or the timer goes on */
+	} else if (err->name == VNET_E_UNAVAILABLE) {
+		attachment_timer(a, 0, NULL);
+		attachment_enter(a, AT_DETACHING, "%s", err->text);
+		vnet_err_wrap(err, "detach %s", attachment_id(a, id));
+		attachment_reply(a, err->code, NULL, err);
+	} else {
+		attachment_timer(a, 0, NULL);
+		attachment_enter(a, AT_IN_USE, "%s", "");
+		vnet_err_wrap(err, "detach %s: the guest keeps it", attachment_id(a, id));
+		attachment_reply(a, err->code, NULL, err);
+	}
+}
+
+static void detach_ask(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	int r = attachment_set_state(a, AT_DETACHING, "", &err);
+
+	attachment_timer(a, DETACH_WAIT_SEC * UINT64_C(1000), on_detach_late);
+	if (r == 0)
+		r = domains_detach(a->owner->m->domains, a->v.uuid, a->v.name, detach_asked, a,
+				   &err);
+	if (r < 0)
+		detach_asked(a, r, &err);
+}
+
+/* Of one that is stuck or unknown: has the guest let go of it? */
+static void detach_reread(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	const struct guest *g = attachment_guest(a);
+	char id[ATTACHMENT_ID_MAX];
+
+	if (r < 0) {
+		vnet_err_wrap(err, "detach %s", attachment_id(a, id));
+		attachment_reply(a, r, NULL, err);
+	} else if (g && g->active && guest_has_nic(g, a->v.name)) {
+		detach_ask(a);
+	} else {
+		attachment_release(a);
+	}
+}
+
+static void detach_start(struct attachment *a)
+{
+	struct manager *m = a->owner->m;
+	struct vnet_err err = VNET_ERR_INIT;
+	const struct guest *g = attachment_guest(a);
+
+	if (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING)
+		detach_ask(a);
+	else if (!g || !g->active)
+		attachment_release(a);
+	else if (domains_reread(m->domains, a->v.uuid, detach_reread, a, &err) < 0)
+		detach_reread(a, err.code, &err);
+}
+
+static struct attachment *detach_find(struct manager *m, const struct vnet_request *r,
+				      struct vnet_err *err)
+{
+	struct attachment *found = NULL, *a;
+	char names[REASON_MAX] = "";
+	size_t n = 0;
+
+	if (r->name[0]) {
+		found = attachment_find(m->attachments, r->guest, r->name);
+		if (!found)
+			vnet_err_set(
+				err, -ENOENT, VNET_E_NOT_FOUND,
+				"vnetd gave no NIC %s to guest %s: `vnetctl list` shows what it "
+				"gave",
+				r->name, r->guest);
+		return found;
+	}
+	for (a = m->attachments->list; a; a = a->next) {
+		if (strcmp(a->v.asked.guest, r->guest) != 0 && strcmp(a->v.uuid, r->guest) != 0)
+			continue;
+		if (n < sizeof(names))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "",
+					      a->v.name);
+		if (!found) {
+			found = a;
+			continue;
+		}
+		n = n < sizeof(names) ? n : sizeof(names) - 1;
+		err->code = -ENOTUNIQ;
+	}
+	if (err->code) {
+		vnet_err_set(err, -ENOTUNIQ, VNET_E_INVALID,
+			     "guest %s has several NICs: name one of %s", r->guest, names);
+		return NULL;
+	}
+	if (!found)
+		vnet_err_set(
+			err, -ENOENT, VNET_E_NOT_FOUND,
+			"vnetd gave no NIC to guest %s: `vnetctl list` shows what it gave; what "
+			"others attached is detached with virsh",
+			r->guest);
+	return found;
+}
+
+static void detach_begin(struct manager *m, struct waiter *w)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct attachment *a = detach_find(m, &w->request, &err);
+	char id[ATTACHMENT_ID_MAX];
+
+	if (a && (a->reply || a->v.state == AT_PREPARING || a->v.state == AT_READY ||
+		  a->v.state == AT_RELEASING))
+		vnet_err_set(&err, -EBUSY, VNET_E_BUSY, "%s is %s just now: try again later",
+			     attachment_id(a, id), attachment_state_str(a->v.state));
+	if (!a || err.code) {
+		vnet_err_wrap(&err, "detach");
+		w->reply(w->user, err.code, NULL, &err);
+		return;
+	}
+	a->reply = w->reply;
+	a->reply_user = w->user;
+	detach_start(a);
+}
+
+void detach_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		reply(user, vnet_err_errno(&err, -ENOMEM, "detach"), NULL, &err);
+		return;
+	}
+	w->go = detach_begin;
+	snprintf(w->request.guest, sizeof(w->request.guest), "%s", guest);
+	snprintf(w->request.name, sizeof(w->request.name), "%s", name);
+	w->reply = reply;
+	w->user = user;
+	attachments_when_known(m->attachments, w);
+}
+
+/* ---- what the guests' side tells ---- */
+
+static bool guest_may_hold(const struct attachment *a)
+{
+	return a->v.state == AT_IN_USE || a->v.state == AT_DETACHING || a->v.state == AT_UNKNOWN;
+}
+
+void attachments_guest_stopped(struct attachments *as, const char *uuid)
+{
+	struct attachment *a, *next;
+
+	for (a = as->list; a; a = next) {
+		next = a->next;
+		if (strcmp(a->v.uuid, uuid) == 0 && guest_may_hold(a))
+			attachment_release(a);
+	}
+}
+
+static struct attachment *find_alias(struct attachments *as, const char *uuid, const char *alias)
+{
+	size_t n = strlen(VNETD_ALIAS_PREFIX);
+
+	return strncmp(alias, VNETD_ALIAS_PREFIX, n) == 0 ? attachment_find(as, uuid, alias + n)
+							  : NULL;
+}
+
+void attachments_device_removed(struct attachments *as, const char *uuid, const char *alias)
+{
+	struct attachment *a = find_alias(as, uuid, alias);
+
+	if (a && guest_may_hold(a))
+		attachment_release(a);
+}
+
+void attachments_removal_failed(struct attachments *as, const char *uuid, const char *alias)
+{
+	struct attachment *a = find_alias(as, uuid, alias);
+
+	if (!a || a->v.state != AT_DETACHING)
+		return;
+	attachment_timer(a, 0, NULL);
+	detach_reply_waiting(a,
+			     "the guest refused to let go of it; make it idle inside the guest and "
+			     "detach again");
+}
+
+void attachments_guest_changed(struct attachments *as, const char *uuid)
+{
+	struct attachment *a, *next;
+
+	for (a = as->list; a; a = next) {
+		const struct guest *g;
+
+		next = a->next;
+		if (strcmp(a->v.uuid, uuid) != 0)
+			continue;
+		g = attachment_guest(a);
+		if (a->v.state == AT_DETACHING &&
+		    (!g || !g->active || !guest_has_nic(g, a->v.name)))
+			attachment_release(a);
+	}
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETD_SELECT_H
+#define VNETD_SELECT_H
+/*
+ * Asks the modes in order about every candidate of every pool that may serve, keeps
+ * every verdict, and chooses: the first mode with a yes; in it the pool nearest to
+ * the guest's NUMA node, then the one with the greatest free share, then the best
+ * score, then the lowest name and index. Reads what is in memory, changes nothing.
+ */
+#include <jansson.h>
+
+#include "daemon/domains.h"
+#include "daemon/plugin.h"
+#include "daemon/pool.h"
+#include "lib/err.h"
+#include "lib/model.h"
+
+struct manager;
+struct attachment;
+
+struct candidate {
+	const struct vnet_plugin *mode;
+	struct pool pool;
+	struct pci_addr vf; /* unset while it is still to be made */
+	int vf_index;
+	struct verdict verdict;
+	int numa_match;		/* 1 same node, 0 unknown, -1 another */
+	unsigned free_permille; /* of the pool */
+};
+
+struct selection {
+	struct candidate *at;
+	size_t n;
+	const struct candidate *chosen; /* NULL: none can */
+};
+
+void selection_done(struct selection *s);
+
+/* @self: the attachment it is for, whose own claim does not count as in use; may be
+ * NULL. 0 also when nothing is chosen; <0 for an unknown mode or pool. The caller
+ * has refreshed the inventory. */
+int select_run(struct manager *m, const struct vnet_request *r, const struct guest *guest,
+	       const struct vnet_attachment *self, struct selection *ret, struct vnet_err *err);
+/* Every reason once, as the text of an error that names the guest. */
+int select_refuse(const struct selection *s, const struct vnet_request *r, struct vnet_err *err);
+json_t *select_verdicts_json(const struct selection *s);
+
+/* Ask @mode again about the claim of @a, as the host is now. */
+int select_probe(struct manager *m, const struct vnet_attachment *a, const struct guest *guest,
+		 struct verdict *ret, struct vnet_err *err);
+int select_plan(struct manager *m, const struct vnet_attachment *a, const struct guest *guest,
+		struct plan *ret, struct vnet_err *err);
+int select_deliver(struct manager *m, const struct vnet_attachment *a, const struct guest *guest,
+		   struct delivery *ret, struct vnet_err *err);
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNETD_WORKER_H
+#define VNETD_WORKER_H
+/*
+ * Everything that may block in the kernel is done by workers: our own binary,
+ * spawned as `vnetd --worker` with nothing but a socketpair. Calls of one lane
+ * run one after the other in one worker; lanes run in parallel. Lanes: a PF's
+ * address, "host" (VF counts, which the kernel serialises anyway), "scan".
+ *
+ * A worker past its deadline is left behind (it may be in D state): the call
+ * fails with VNET_E_STUCK, so do all calls of that lane until the worker comes
+ * back or dies; then the lane gets a fresh one. Idle workers end after a while.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "lib/err.h"
+
+#define WORKERS_MAX 64	      /* processes at once, left-behind ones included */
+#define WORKER_QUEUE_MAX 4096 /* calls waiting in all */
+#define WORKER_IDLE_SEC 30
+
+struct workers;
+struct worker_call;
+
+/* r < 0: err says why, result NULL. result is borrowed. Called once per call, never
+ * from within workers_call itself. */
+typedef void (*worker_done_fn)(void *user, int r, const json_t *result, struct vnet_err *err);
+
+/* @exe: this binary; @root, @runtime: what it gets as --root and --runtime. */
+int workers_new(struct workers **ret, sd_event *event, const char *exe, const char *root,
+		const char *runtime, struct vnet_err *err);
+struct workers *workers_free(struct workers *w); /* kills idle ones, leaves stuck ones */
+
+/* @args is taken over. Ops and their args/results: worker-main.c. */
+int workers_call(struct workers *w, const char *lane, const char *op, json_t *args,
+		 unsigned deadline_ms, worker_done_fn done, void *user, struct vnet_err *err);
+/* Forget @user: its done will not be called; the work itself goes on. */
+void workers_forget(struct workers *w, void *user);
+/* NULL, or in words what the lane's worker has been doing for how long. */
+const char *workers_stuck(struct workers *w, const char *lane);
+
+/* Each worker holds RUNTIME/WORKERS_LOCK shared while it lives, a new file for each
+ * vnetd. True while one of an earlier vnetd still does: killed, it left a write that
+ * a worker is finishing. */
+#define WORKERS_LOCK "workers.lock"
+bool workers_of_old(const struct workers *w);
+
+/* The child: serves requests on @fd until it closes. Returns an exit code. */
+int worker_main(int fd, const char *root);
+#endif

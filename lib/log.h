@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNET_LIB_LOG_H
+#define VNET_LIB_LOG_H
+/*
+ * One call a message; it goes to the journal with fields when stderr is the
+ * journal's (JOURNAL_STREAM), else to stderr. The last one who does not pass an
+ * error on logs it; lib/, plugins/ and daemon/host/ log at debug only.
+ */
+#include "lib/err.h"
+
+/* syslog(3) priorities; messages above the set one are dropped. Default LOG_INFO. */
+void log_set_level(int priority);
+int log_get_level(void);
+/* @object: the attachment, PF or guest it is about (field VNETD_OBJECT), or NULL. */
+void log_msg(int priority, const char *object, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* As log_msg, followed by ": " and the error's text; field ERRNO is err->code. */
+void log_err(int priority, const char *object, const struct vnet_err *err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+#define log_debug(object, ...) log_msg(7, object, __VA_ARGS__)
+#define log_info(object, ...) log_msg(6, object, __VA_ARGS__)
+#define log_warn(object, ...) log_msg(4, object, __VA_ARGS__)
+#endif

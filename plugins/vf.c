@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mode vf: a virtual function of an SR-IOV NIC, passed through with VFIO.
+ *
+ * Everything is set through the PF while the VF is on vfio-pci and nobody has it:
+ * libvirt then only repeats the MAC. The VLAN is never libvirt's to write (it would
+ * zero QoS and protocol). The driver comes first, so that on the way back the
+ * attributes are home again before a host driver sees the VF.
+ */
+#include "vnet-plugin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NATIVE_OK 70	 /* bound to its host driver, interface unused */
+#define UNBOUND_OK 100	 /* nothing to take away */
+#define TO_BE_MADE_OK 60 /* its PF must first be given VFs */
+
+static void list_blockers(const struct vnet_plugin_nic *nic, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < nic->n_members && n < size; i++) {
+		const struct vnet_plugin_member *m = &nic->members[i];
+		int k = snprintf(buf + n, size - n, "%s%s (%s, %s)", n ? ", " : "", m->address,
+				 m->driver[0] ? m->driver : "no driver",
+				 m->blocks ? "host" : m->what);
+
+		if (k < 0)
+			return;
+		n += (size_t)k;
+	}
+}
+
+static int blocked(const struct vnet_plugin_nic *nic)
+{
+	for (size_t i = 0; i < nic->n_members; i++) {
+		if (nic->members[i].blocks)
+			return 1;
+	}
+	return 0;
+}
+
+/* Can VFIO take it safely? 1 yes; 0: the verdict is given. */
+static int isolated(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		    const char *what, struct vnet_plugin_verdict *ret)
+{
+	char members[384];
+
+	if (nic->iommu_group < 0) {
+		host->verdict(
+			ret, 0,
+			"%s is in no IOMMU group: the IOMMU is off; switch VT-d or AMD-Vi on in "
+			"the firmware and boot with intel_iommu=on (AMD: no option)",
+			what);
+		return 0;
+	}
+	if (blocked(nic)) {
+		list_blockers(nic, members, sizeof(members));
+		host->verdict(
+			ret, 0,
+			"IOMMU group %d of %s also holds %s: VFIO refuses a group that the host "
+			"uses; enable ACS on the port above or use another slot",
+			nic->iommu_group, what, members);
+		return 0;
+	}
+	if (nic->intr_remap == 0 && !nic->unsafe_interrupts) {
+		host->verdict(
+			ret, 0,
+			"%s cannot be isolated: interrupt remapping is off, so a guest could "
+			"send the host interrupts; switch it on in the firmware (x2APIC, VT-d "
+			"interrupt remapping) and drop intremap=off from the kernel command "
+			"line",
+			what);
+		return 0;
+	}
+	if (!nic->has_vfio_pci) {
+		host->verdict(ret, 0, "%s: the driver vfio-pci is not loaded: modprobe vfio-pci",
+			      what);
+		return 0;
+	}
+	return 1;
+}
+
+static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		    const struct vnet_plugin_request *request, struct vnet_plugin_verdict *ret)
+{
+	const char *what = nic->vf[0] ? nic->vf : nic->vf_object;
+	const char *unsafe = nic->intr_remap == 0 ? "; unsafe: no interrupt remapping" : "";
+
+	(void)request;
+	if (nic->in_use[0]) {
+		host->verdict(ret, 0, "%s is in use: %s", what, nic->in_use);
+		return 0;
+	}
+	if (!nic->pf_link[0]) {
+		host->verdict(
+			ret, 0,
+			"the PF %s has no network interface here (driver %s), so its VFs cannot "
+			"be configured: bind it to its network driver",
+			nic->pf, nic->pf_driver[0] ? nic->pf_driver : "none");
+		return 0;
+	}
+	if (!isolated(host, nic, what, ret))
+		return 0;
+	if (!nic->vf_present)
+		host->verdict(ret, TO_BE_MADE_OK, "%s will be made with %d VFs of %s%s", what,
+			      nic->wanted_vfs, nic->pf_link, unsafe);
+	else if (nic->vf_driver[0] && strncmp(nic->vf_driver, "vfio", 4) != 0)
+		host->verdict(ret, NATIVE_OK, "%s is free (on %s, unused)%s", what, nic->vf_driver,
+			      unsafe);
+	else
+		host->verdict(ret, UNBOUND_OK, "%s is free%s", what, unsafe);
+	return 0;
+}
+
+static int vf_plan(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		   const struct vnet_plugin_request *request, struct vnet_plugin_plan *ret)
+{
+	char count[16];
+	int r;
+
+	if (nic->num_vfs == 0) {
+		snprintf(count, sizeof(count), "%d", nic->wanted_vfs);
+		/* Host drivers probing new VFs cost seconds and race with our binding. */
+		if ((r = host->want(ret, "autoprobe", nic->pf, "0")) < 0 ||
+		    (r = host->want(ret, "numvfs", nic->pf, count)) < 0)
+			return r;
+	}
+	/* libvirt refuses a VF whose PF is down: "PF is not online". */
+	if ((r = host->want(ret, "link-up", nic->pf, "up")) < 0 ||
+	    (r = host->want(ret, "driver", nic->vf_object, "vfio-pci override=vfio-pci")) < 0 ||
+	    (r = host->want(ret, "vf-vlan", nic->vf_object, request->vlan)) < 0 ||
+	    (r = host->want(ret, "vf-trust", nic->vf_object, "off")) < 0 ||
+	    (r = host->want(ret, "vf-spoofchk", nic->vf_object, "on")) < 0 ||
+	    (r = host->want(ret, "vf-mac", nic->vf_object, request->mac)) < 0)
+		return r;
+	return 0;
+}
+
+static int vf_deliver(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		      const struct vnet_plugin_request *request, struct vnet_plugin_delivery *ret)
+{
+	(void)request;
+	if (!nic->vf[0])
+		return -ENODEV;
+	return host->deliver(ret, VNET_DELIVERY_HOSTDEV, nic->vf);
+}
+
+VNET_PLUGIN(.name = "vf", .summary = "virtual function of an SR-IOV NIC, through VFIO",
+	    .candidates = VNET_CANDIDATE_VF, .probe = vf_probe, .plan = vf_plan,
+	    .deliver = vf_deliver);

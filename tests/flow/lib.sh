@@ -1,0 +1,273 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What the flow scripts share: a host of the fake kernel, the daemon on it, and words
+# of a test. The daemon is the test build (fault points, fake kernel, fake libvirt),
+# vnetctl is the product. Everything lives in a folder of its own, so scripts run side
+# by side; no root is needed. VNET_BUILD is the build folder (build/O).
+# shellcheck disable=SC2034 # used by those who source it
+set -euo pipefail
+export LC_ALL=C.UTF-8 TERM=dumb COLUMNS=200
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${VNET_BUILD:-$top/build/O}
+# Short, for a socket's path has 107 characters.
+work=$(mktemp -d /tmp/vnet-flow.XXXXXX)
+host=$work/host run=$work/run socket=$work/io log=$work/log
+daemon=
+
+# ---- words of a test -----------------------------------------------------
+
+note() { printf '# %s\n' "$*"; }
+ok() { printf 'ok: %s\n' "$*"; }
+
+fail() {
+	printf 'FAIL: %s\n' "$*"
+	exit 1
+}
+
+# The last line of a skipped script is its reason.
+skip() {
+	printf '%s\n' "$*"
+	exit 77
+}
+
+same() { # WHAT WANTED GOT
+	[ "$2" = "$3" ] || fail "$1: wanted '$2', got '$3'"
+	ok "$1: $3"
+}
+
+says() { # PATTERN TEXT
+	grep -qE -- "$1" <<<"$2" || fail "nothing like /$1/ in: $2"
+}
+
+# Until the command succeeds: wait_for SECONDS COMMAND...
+wait_for() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.02
+	done
+}
+
+# ---- the daemon ----------------------------------------------------------
+
+# A fresh host, and nothing known of it. The daemon is ended first, if one runs.
+new_host() { # OPTIONS OF MKHOST...
+	[ -z "$daemon" ] || stop
+	rm -rf "$host" "$run"
+	"$top/tests/fake/mkhost" "$host" "$@"
+}
+
+# Its own process, so that its end can be waited for. $wrapper comes before it.
+wrapper=()
+launch() { # MORE OPTIONS OF VNETD...
+	mkdir -p "$work/config"
+	rm -f "$socket"
+	"${wrapper[@]}" "$build/test/vnetd" --debug --root "$host" --runtime "$run" \
+		--config "$work/config" --socket "$socket" --plugins "$build/plugins" "$@" \
+		2>>"$log" </dev/null >/dev/null &
+	daemon=$!
+}
+
+listens() { [ -S "$socket" ] || ! alive; }
+alive() { [ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null; }
+
+start() {
+	launch "$@"
+	wait_for 10 listens || fail "vnetd does not listen"
+	alive || fail "vnetd ended at its start"
+}
+
+# As systemd does it: it must end by itself, soon, and well.
+stop() {
+	local rc=0
+	end_daemon || rc=$?
+	[ $rc = 0 ] || fail "vnetd was told to end, and ended with status $rc"
+}
+
+end_daemon() {
+	local pid=$daemon rc=0
+	daemon=
+	kill "$pid" 2>/dev/null || :
+	wait_for 10 dead "$pid" || kill -9 "$pid"
+	wait "$pid" || rc=$?
+	return $rc
+}
+
+# Wait for an end that a fault point or kill -9 brings.
+died() {
+	local pid=$daemon rc=0
+	daemon=
+	wait_for 20 dead "$pid" || fail "vnetd lives, though it should have been killed"
+	wait "$pid" || rc=$?
+	[ $rc = 137 ] || fail "vnetd was to be killed, but ended with status $rc"
+}
+
+dead() { # a zombie, until it is waited for
+	local state
+	state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) || return 0
+	[ "$state" = Z ]
+}
+
+crash() {
+	kill -9 "$daemon"
+	died
+}
+
+restart() {
+	stop
+	start
+}
+
+workers() { pgrep -f -- "--worker --root $host " || :; }
+no_workers() { [ -z "$(workers)" ]; }
+
+# A fault point of the daemon: daemon/fault.h.
+fault() { # POINT ACTION
+	echo "$1 $2" >"$run/fault"
+}
+
+# Faults of the fake kernel: tests/fake/kernel.h. Put there whole.
+kernel_fails() { # LINE...
+	printf '%s\n' "$@" >"$host/.fail"
+	mv "$host/.fail" "$host/fail"
+}
+
+kernel_well() { rm -f "$host/fail"; }
+
+# ---- vnetctl -------------------------------------------------------------
+
+vnet() { "$build/vnetctl" --socket "$socket" "$@"; }
+
+# expect CODE PATTERN ARGS...: vnetctl ends with CODE and says PATTERN. What it said
+# is in $out and $err afterwards.
+expect() {
+	local code=$1 pattern=$2 rc=0
+	shift 2
+	vnet "$@" >"$work/out" 2>"$work/err" || rc=$?
+	out=$(<"$work/out") err=$(<"$work/err")
+	cat "$work/err" >>"$work/cli.log"
+	[ $rc = "$code" ] || fail "vnetctl $*: exit $rc instead of $code: $out$err"
+	grep -qE -- "$pattern" "$work/out" "$work/err" ||
+		fail "vnetctl $*: says nothing like /$pattern/: $out$err"
+	ok "vnetctl $* (exit $code): $(cat "$work/out" "$work/err" | head -n 2 | cut -c 1-300)"
+}
+
+# In the background, for several at once: NAME.rc, NAME.out, NAME.err in $work.
+begin() { # NAME ARGS...
+	local name=$1
+	shift
+	rm -f "$work/$name.rc"
+	{
+		local rc=0
+		vnet "$@" >"$work/$name.out" 2>"$work/$name.err" || rc=$?
+		cat "$work/$name.err" >>"$work/cli.log"
+		echo $rc >"$work/$name.rc"
+	} &
+}
+
+# One that was begun must have ended: with CODE, saying PATTERN.
+ended() { # SECONDS NAME CODE PATTERN
+	wait_for "$1" test -s "$work/$2.rc" || fail "$2 did not end within $1 s"
+	out=$(<"$work/$2.out") err=$(<"$work/$2.err")
+	[ "$(<"$work/$2.rc")" = "$3" ] || fail "$2: exit $(<"$work/$2.rc") instead of $3: $out$err"
+	says "$4" "$out$err"
+	ok "$2 (exit $3): $(head -n 2 <<<"$out$err" | cut -c 1-300)"
+}
+
+json() { # FILTER ARGS...
+	local filter=$1
+	shift
+	vnet --json "$@" | jq -r "$filter"
+}
+
+state_of() { # GUEST/NAME -> its state or "none"
+	json "[.attachments[] | select(.guest + \"/\" + .name == \"$1\") | .state][0] // \"none\"" list
+}
+
+is_state() { [ "$(state_of "$1")" = "$2" ]; }
+
+becomes() { # GUEST/NAME STATE
+	wait_for 20 is_state "$1" "$2" || fail "$1 does not become $2, but is $(state_of "$1")"
+	ok "$1 becomes $2"
+}
+
+# ---- the host ------------------------------------------------------------
+
+fake() { jq -r "$@" "$host/fake.json"; }
+
+change_fake() { # FILTER OF JQ
+	FILTER=$1 HOST=$host flock "$host/fake.lock" sh -c \
+		'jq "$FILTER" "$HOST/fake.json" >"$HOST/.fake" && mv "$HOST/.fake" "$HOST/fake.json"'
+}
+
+numvfs() { cat "$host/sys/bus/pci/devices/$1/sriov_numvfs"; } # PF
+
+writes() { [ ! -e "$host/writes.log" ] || wc -l <"$host/writes.log"; }
+
+guest_has() { # GUEST NAME: our device in its XML
+	grep -q "ua-vnetd-$2['\"]" "$host/guests/$1.xml"
+}
+
+# Everything that vnetd may touch, one fact a line. An interface that was away and
+# came back has another index, and igbvf gives it another MAC.
+dump() {
+	(
+		cd "$host"
+		find sys dev -printf '%p %y %l\n'
+		grep -rs '' sys --exclude=ifindex || :
+		jq -r '.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"' fake.json
+		jq -r '.vfs[][] | tojson' fake.json
+		jq -r '.holders[] | "holder \(.address) \(.pid)"' fake.json
+		grep -h vnetd guests/*.xml || :
+	) | sort
+}
+
+keep() { dump >"$work/was.$1"; } # NAME
+
+back_as() { # NAME [WITHOUT: a pattern of lines that may differ]
+	dump >"$work/is"
+	diff -u <(grep -vE "${2:-^$}" "$work/was.$1") <(grep -vE "${2:-^$}" "$work/is") ||
+		fail "the host is not as it was ($1)"
+	left=$(find "$run/attachments" "$run/journal" -type f 2>/dev/null) || :
+	[ -z "$left" ] || fail "files are left: $left"
+	ok "the host is as it was ($1)"
+}
+
+# ---- the end -------------------------------------------------------------
+
+san_found='ERROR: AddressSanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer'
+
+finish() {
+	local rc=$? pid
+	trap - EXIT
+	[ ! -d "$host" ] || kernel_well
+	for pid in $(workers); do
+		kill -CONT "$pid" 2>/dev/null || :
+	done
+	if [ $rc = 0 ] && [ -n "$daemon" ]; then
+		end_daemon || rc=1
+	elif [ -n "$daemon" ]; then
+		kill -9 "$daemon" 2>/dev/null || :
+		wait "$daemon" 2>/dev/null || :
+	fi
+	wait_for 5 no_workers || kill -9 $(workers) 2>/dev/null || :
+	wait 2>/dev/null || :
+	if grep -qsE "$san_found" "$log" "$work/cli.log"; then
+		echo "FAIL: a sanitizer found something:"
+		grep -hsE -A 30 "$san_found" "$log" "$work/cli.log" | head -n 80
+		rc=1
+	elif [ $rc != 0 ] && [ $rc != 77 ] && [ -e "$log" ]; then
+		echo "---- what vnetd said last"
+		tail -n "${VNET_LOG_LINES:-30}" "$log"
+	fi
+	[ -n "${VNET_KEEP:-}" ] && echo "kept: $work" || rm -rf "$work"
+	exit $rc
+}
+trap finish EXIT
+
+[ -x "$build/test/vnetd" ] && [ -x "$build/vnetctl" ] ||
+	fail "no $build/test/vnetd: run make build-tests, or say VNET_BUILD="

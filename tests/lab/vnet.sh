@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What the cases about vnetd share, on top of lib.sh.
+# shellcheck disable=SC2034,SC1091 # used by those who source it
+. "${LAB_DIR:?run me by tests/lab/run}/lib.sh"
+
+state_dir=/run/lab/state
+mkdir -p $state_dir
+
+pf0=$(lab_pf 0)
+pf1=$(lab_pf 1 2>/dev/null || :)
+pool0=$(pci_netdev "$pf0" || :)
+pool1=$(pci_netdev "$pf1" 2>/dev/null || :)
+
+# The product as it is installed; text and exit code for the checks.
+vnet() {
+	vnetctl "$@"
+}
+
+# vnet_exit CODE PATTERN ARGS...: vnetctl must end with CODE and say PATTERN.
+vnet_exit() {
+	local code=$1 pattern=$2 rc=0 text
+	shift 2
+	text=$(vnetctl "$@" 2>&1) || rc=$?
+	[ $rc = "$code" ] || fail "vnetctl $*: exit $rc instead of $code: $text"
+	grep -qE -- "$pattern" <<<"$text" || fail "vnetctl $*: says nothing like /$pattern/: $text"
+	ok "vnetctl $* (exit $code): $(head -c 600 <<<"$text" | head -n 3)"
+}
+
+# Everything of a PF and its VFs that vnetd may touch, one fact a line.
+pf_state() { # ADDRESS
+	local pf=$1 dev=/sys/bus/pci/devices/$1 net vf
+	net=$(pci_netdev "$pf")
+	echo "$pf numvfs $(cat $dev/sriov_numvfs) autoprobe $(cat $dev/sriov_drivers_autoprobe)"
+	echo "$pf flags $(($(cat /sys/class/net/"$net"/flags) & 1))"
+	for vf in "$dev"/virtfn*; do
+		[ -e "$vf" ] || continue
+		vf=$(basename "$(readlink "$vf")")
+		echo "$vf driver $(pci_driver "$vf") override $(cat /sys/bus/pci/devices/"$vf"/driver_override)"
+	done
+	ip link show "$net" | grep -E '^ +vf [0-9]' || :
+}
+
+host_state() { # ... of every PF of the lab
+	local pf
+	for pf in $LAB_PFS; do
+		pf_state "$pf"
+	done
+}
+
+# What the inventory says of devices, without what changes by itself.
+inventory_state() {
+	vnetctl --json inventory |
+		jq -S 'del(.host, .links, .taps) | .nics[].links[]? |= del(.index, .carrier)'
+}
+
+keep() { # NAME: what to come back to
+	host_state >"$state_dir/$1.host"
+	inventory_state >"$state_dir/$1.json"
+}
+
+back_as() { # NAME
+	host_state >"$state_dir/now.host"
+	diff -u "$state_dir/$1.host" "$state_dir/now.host" || fail "the host is not as it was ($1)"
+	inventory_state >"$state_dir/now.json"
+	diff -u "$state_dir/$1.json" "$state_dir/now.json" || fail "the inventory is not as it was ($1)"
+	ok "host and inventory are as they were ($1)"
+}
+
+# The administrator takes all VFs away, to begin anew. Nobody may have any.
+vfs_remove() { # PF-ADDRESS
+	echo 0 >"/sys/bus/pci/devices/$1/sriov_numvfs"
+	echo 1 >"/sys/bus/pci/devices/$1/sriov_drivers_autoprobe"
+}
+
+# The test build, with fault points, in the installed one's place.
+use_test_build() {
+	mkdir -p /run/systemd/system/vnetd.service.d
+	cat >/run/systemd/system/vnetd.service.d/test.conf <<-CONF
+		[Service]
+		ExecStart=
+		ExecStart=/lab/files/vnetd-faults --debug
+		RestartSec=100ms
+		StartLimitIntervalSec=0
+	CONF
+	systemctl daemon-reload
+	systemctl restart vnetd
+}
+
+use_installed_build() {
+	rm -f /run/systemd/system/vnetd.service.d/test.conf
+	systemctl daemon-reload
+	systemctl restart vnetd
+}
+
+attachment_state() { # GUEST/NAME -> state or "none"
+	vnetctl --json list |
+		jq -r --arg id "$1" '[.attachments[] | select(.guest + "/" + .name == $id) | .state][0] // "none"'
+}
+
+guest_has_mac() { # NAME MAC: in its live XML
+	virsh dumpxml "$1" | grep -qi "$2"
+}
