@@ -148,17 +148,38 @@ static void attach_fail(struct attachment *a, struct vnet_err *err)
 	attachment_release(a);
 }
 
+static void attach_confirmed(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	char id[ATTACHMENT_ID_MAX];
+
+	a->txn = txn_free(a->txn);
+	if (r < 0) {
+		/* The guest has it, but not as it was asked for: that is no NIC for it. */
+		vnet_err_wrap(err, "attach %s", attachment_id(a, id));
+		a->cause = *err;
+		attachment_give_back(a);
+		return;
+	}
+	attachment_reply(a, 0,
+			 json_pack("{s:o,s:O}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts", a->verdicts),
+			 err);
+}
+
+/* The guest has it. libvirt set MAC and VLAN in its own way meanwhile. */
 static void attach_done(struct attachment *a)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 
 	attachment_timer(a, 0, NULL);
+	memset(&a->cause, 0, sizeof(a->cause));
 	a->v.handover = HO_PATH;
 	attachment_enter(a, AT_IN_USE, "%s", "");
-	attachment_reply(a, 0,
-			 json_pack("{s:o,s:O}", "attachment", model_attachment_to_json(&a->v),
-				   "verdicts", a->verdicts),
-			 &err);
+	if (txn_new(&a->txn, a->owner->m->workers, a->journal, &err) < 0)
+		attach_confirmed(a, err.code, &err);
+	else
+		txn_confirm(a->txn, &a->plan, attach_confirmed, a);
 }
 
 /* ---- the hand-over ---- */
@@ -400,7 +421,8 @@ static bool same_request(const struct attachment *a, const struct vnet_request *
 
 	return strcmp(was->pool, r->pool) == 0 && was->has_mac == r->has_mac &&
 	       (!r->has_mac || mac_eq(&was->mac, &r->mac)) &&
-	       memcmp(&was->vlan, &r->vlan, sizeof(r->vlan)) == 0 && was->n_modes == r->n_modes &&
+	       was->vlan.id == r->vlan.id && was->vlan.qos == r->vlan.qos &&
+	       was->vlan.proto == r->vlan.proto && was->n_modes == r->n_modes &&
 	       memcmp(was->modes, r->modes, sizeof(r->modes)) == 0;
 }
 

@@ -102,6 +102,10 @@ void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
  * waiting client with the outcome, or with a->cause where that is set. */
 void attachment_release(struct attachment *a);
 
+/* Ask the guest to let go of it, then release; answers as a detach does, or with
+ * a->cause where that is set. */
+void attachment_give_back(struct attachment *a);
+
 /* ---- attach.c ---- */
 /* "" or in words where this MAC is in use on the pool of @pf, or in a guest. */
 void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,

@@ -490,6 +490,16 @@ static bool put_hex(xmlNode *n, const char *name, int digits, unsigned value)
 	return put(n, name, text);
 }
 
+static bool put_vlan(xmlNode *interface, const struct vlan *vlan)
+{
+	char id[8];
+
+	if (!vlan->id)
+		return true;
+	snprintf(id, sizeof(id), "%u", vlan->id);
+	return put(element(element(interface, "vlan"), "tag"), "id", id);
+}
+
 char *domain_xml_interface(const struct guest_nic *nic)
 {
 	_cleanup_node_ xmlNode *root = element(NULL, "interface");
@@ -497,13 +507,15 @@ char *domain_xml_interface(const struct guest_nic *nic)
 	xmlNode *address;
 
 	snprintf(alias, sizeof(alias), VNETD_ALIAS_PREFIX "%s", nic->name);
-	/* Never a <vlan>: libvirt's writing it would zero QoS and protocol. */
+	/* Without <vlan> libvirt sets the VF's VLAN to 0 (virNetDevSetNetConfig), and the
+	 * guest would be on the untagged wire until vnetd put it back. With it, QoS and
+	 * protocol are what is lost for that moment. */
 	if (!put(root, "type", "hostdev") || !put(root, "managed", "no") ||
 	    !put(element(root, "mac"), "address", mac_str(&nic->mac, mac)) ||
 	    !(address = element(element(root, "source"), "address")) ||
 	    !put(address, "type", "pci") || !put_hex(address, "domain", 4, nic->vf.domain) ||
 	    !put_hex(address, "bus", 2, nic->vf.bus) || !put_hex(address, "slot", 2, nic->vf.dev) ||
-	    !put_hex(address, "function", 1, nic->vf.fn) ||
+	    !put_hex(address, "function", 1, nic->vf.fn) || !put_vlan(root, &nic->vlan) ||
 	    !put(element(root, "alias"), "name", alias))
 		return NULL;
 	return printed(root);

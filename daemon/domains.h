@@ -96,8 +96,7 @@ const struct guest *domains_at(const struct domains *d,
 
 /*
  * Live attach: write @nic into the guest's metadata (live), then attach
- * <interface type='hostdev' managed='no'> with @nic->vf, its MAC and alias, no
- * <vlan>. Done with 0 when libvirt says it is in; <0 when libvirt said no (the
+ * <interface type='hostdev' managed='no'> with @nic->vf, its MAC, VLAN id and alias. Done with 0 when libvirt says it is in; <0 when libvirt said no (the
  * metadata entry was taken out again). -ETIMEDOUT, -ECONNRESET: nobody knows: ask
  * with domains_reread. Error text carries libvirt's own message.
  */

@@ -64,8 +64,10 @@ static int journal_append(struct journal *j, json_t *record, struct vnet_err *er
 	int len;
 
 	len = text ? asprintf(&line, "%s\n", text) : -1;
-	if (len < 0)
+	if (len < 0) {
+		line = NULL; /* undefined then, says asprintf(3) */
 		return vnet_err_errno(err, -ENOMEM, "journal %s", j->file);
+	}
 	n = write(j->fd, line, (size_t)len);
 	if (n != len)
 		return vnet_err_errno(err, n < 0 ? -errno : -EIO,

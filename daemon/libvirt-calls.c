@@ -123,6 +123,7 @@ static int read_domain(virConnectPtr conn, virDomainPtr dom, struct guest *ret,
 static int get_metadata(virConnectPtr conn, virDomainPtr dom, struct guest_nic **ret, size_t *ret_n,
 			struct vnet_err *err)
 {
+	const char *name = virDomainGetName(dom);
 	_cleanup_free_ char *xml = virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT,
 							VNETD_XML_NS, VIR_DOMAIN_AFFECT_LIVE);
 	const virError *e;
@@ -132,17 +133,17 @@ static int get_metadata(virConnectPtr conn, virDomainPtr dom, struct guest_nic *
 	e = virGetLastError();
 	if (e && e->code == VIR_ERR_NO_DOMAIN_METADATA)
 		return 0;
-	return libvirt_says(err, conn, "read vnetd's metadata of guest", virDomainGetName(dom));
+	return libvirt_says(err, conn, "read vnetd's metadata of guest", name);
 }
 
 static int set_metadata(virConnectPtr conn, virDomainPtr dom, const struct guest_nic *nics,
 			size_t n, struct vnet_err *err)
 {
 	_cleanup_free_ char *xml = domain_xml_metadata(nics, n);
+	const char *name = virDomainGetName(dom);
 
 	if (n > 0 && !xml)
-		return vnet_err_errno(err, -ENOMEM, "write vnetd's metadata of guest %s",
-				      virDomainGetName(dom));
+		return vnet_err_errno(err, -ENOMEM, "write vnetd's metadata of guest %s", name);
 	if (virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, xml, METADATA_KEY, VNETD_XML_NS,
 				 VIR_DOMAIN_AFFECT_LIVE) < 0)
 		return libvirt_says(err, conn, "write vnetd's metadata of guest",
@@ -205,17 +206,18 @@ static int attach_device(virConnectPtr conn, virDomainPtr dom, const struct gues
 			 struct vnet_err *err)
 {
 	_cleanup_free_ char *xml = domain_xml_interface(nic);
+	const char *name = virDomainGetName(dom);
 	char what[64];
 	int r;
 
 	snprintf(what, sizeof(what), "attach %s to guest", nic->name);
 	if (!xml)
-		return vnet_err_errno(err, -ENOMEM, "%s %s", what, virDomainGetName(dom));
+		return vnet_err_errno(err, -ENOMEM, "%s %s", what, name);
 	r = fault_point("libvirt:attach:before");
 	if (r < 0)
 		return vnet_err_errno(err, r, "fault point");
 	if (virDomainAttachDeviceFlags(dom, xml, VIR_DOMAIN_AFFECT_LIVE) < 0)
-		return libvirt_says(err, conn, what, virDomainGetName(dom));
+		return libvirt_says(err, conn, what, name);
 	r = fault_point("libvirt:attach:after");
 	return r < 0 ? vnet_err_set(err, -ETIMEDOUT, VNET_E_UNAVAILABLE, "fault point") : 0;
 }
@@ -314,7 +316,7 @@ static int forget(virConnectPtr conn, const struct call *c, struct vnet_err *err
 		return r == -ENOENT ? 0 : r;
 	active = virDomainIsActive(dom);
 	if (active < 0)
-		return libvirt_says(err, conn, "ask for the state of guest", virDomainGetName(dom));
+		return libvirt_says(err, conn, "ask for the state of guest", c->uuid);
 	return active ? remove_entry(conn, dom, c->nic.name, err) : 0;
 }
 

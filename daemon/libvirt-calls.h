@@ -8,7 +8,8 @@
 struct _virConnect; /* libvirt's name for it */
 
 /* Fill @err with what libvirt's last call in this thread failed with: "libvirt: WHAT
- * OBJECT: its message". @conn, or NULL: to see whether it is still alive. */
+ * OBJECT: its message". @conn, or NULL: to see whether it is still alive. Nothing of
+ * libvirt may be called in between, virDomainGetName() neither: it would clear it. */
 int libvirt_says(struct vnet_err *err, struct _virConnect *conn, const char *what,
 		 const char *object);
 /* Does what @c says, all but reading the guest. */

@@ -302,6 +302,15 @@ int threads_start(struct threads *t, void (*fn)(void *user), struct vnet_err *er
 
 /* ---- main thread: answering ---- */
 
+static void waiting_put(struct threads *t, struct call *c)
+{
+	struct call **end = &t->waiting;
+
+	while (*end)
+		end = &(*end)->next_waiting;
+	*end = c;
+}
+
 static struct domains_request *waiting_take(struct threads *t, struct call *c)
 {
 	struct call **p = &t->waiting;
@@ -512,8 +521,7 @@ void threads_submit(struct threads *t, struct domains_request *req)
 	c->nic = req->nic;
 	c->req = req;
 	c->deadline = deadline_of(t, c->op);
-	c->next_waiting = t->waiting;
-	t->waiting = c;
+	waiting_put(t, c);
 	if (c->deadline < t->armed)
 		arm(t);
 	queue_put(t, c);

@@ -149,8 +149,10 @@ static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *
 
 	if (r < 0)
 		return r;
-	if (asprintf(&path, "%s/%s", dir, l->file) < 0)
+	if (asprintf(&path, "%s/%s", dir, l->file) < 0) {
+		path = NULL; /* undefined then, says asprintf(3) */
 		return vnet_err_errno(err, -ENOMEM, "load it");
+	}
 	l->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	theirs = l->handle ? dlsym(l->handle, "vnet_plugin") : NULL;
 	if (!theirs) {

@@ -190,12 +190,23 @@ void reconcile_one(struct attachment *a)
 		reconcile_reread(a, err.code, &err);
 }
 
+/* Cut off before its PF's VFs were there: then the PF goes back too. With a link-up
+ * behind it they were, and others may be using that link by now. */
+static bool died_before_vfs(const struct journal *j)
+{
+	const struct knob *last = j && j->n > 0 ? j->effects[j->n - 1].knob : NULL;
+
+	return last && last->owner == KNOB_OF_POOL && strcmp(last->name, "link-up") != 0;
+}
+
 static void reconcile_attachment(struct attachment *a, bool first)
 {
 	bool handed = a->journal && a->journal->handed_over;
 
 	if (a->reply || a->txn) /* an operation of this life moves it */
 		return;
+	if (first)
+		a->pool_back = died_before_vfs(a->journal);
 	switch (a->v.state) {
 	case AT_PREPARING:
 	case AT_READY:

@@ -148,8 +148,14 @@ void attachment_release(struct attachment *a)
 	struct manager *m = a->owner->m;
 	struct vnet_err err = VNET_ERR_INIT;
 	const struct guest *g = attachment_guest(a);
+	char id[ATTACHMENT_ID_MAX];
 
 	attachment_timer(a, 0, NULL);
+	if (a->txn && a->reply && !a->cause.code) /* an attach whose last look is overtaken */
+		vnet_err_set(&a->cause, -ENODEV, VNET_E_FAILED,
+			     "attach %s: the guest stopped or lost it at once",
+			     attachment_id(a, id));
+	a->txn = txn_free(a->txn);
 	a->retries = 0;
 	attachment_enter(a, AT_RELEASING, "%s", a->cause.text);
 	if (!a->journal || !a->journal->handed_over || !g || !g->active ||
@@ -166,6 +172,15 @@ static void detach_reply_waiting(struct attachment *a, const char *why)
 	char id[ATTACHMENT_ID_MAX];
 
 	attachment_enter(a, AT_DETACHING, "%s", why);
+	if (a->cause.code) {
+		size_t n;
+
+		err = a->cause;
+		n = strlen(err.text);
+		snprintf(err.text + n, sizeof(err.text) - n, "; it stays detaching: %s", why);
+		attachment_reply(a, err.code, NULL, &err);
+		return;
+	}
 	attachment_reply(a, 0,
 			 json_pack("{s:o,s:b,s:s++,s:[]}", "attachment",
 				   model_attachment_to_json(&a->v), "done", 0, "text",
@@ -211,7 +226,7 @@ static void detach_asked(void *user, int r, struct vnet_err *err)
 	}
 }
 
-static void detach_ask(struct attachment *a)
+void attachment_give_back(struct attachment *a)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	int r = attachment_set_state(a, AT_DETACHING, "", &err);
@@ -235,7 +250,7 @@ static void detach_reread(void *user, int r, struct vnet_err *err)
 		vnet_err_wrap(err, "detach %s", attachment_id(a, id));
 		attachment_reply(a, r, NULL, err);
 	} else if (g && g->active && guest_has_nic(g, a->v.name)) {
-		detach_ask(a);
+		attachment_give_back(a);
 	} else {
 		attachment_release(a);
 	}
@@ -248,7 +263,7 @@ static void detach_start(struct attachment *a)
 	const struct guest *g = attachment_guest(a);
 
 	if (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING)
-		detach_ask(a);
+		attachment_give_back(a);
 	else if (!g || !g->active)
 		attachment_release(a);
 	else if (domains_reread(m->domains, a->v.uuid, detach_reread, a, &err) < 0)
@@ -305,7 +320,7 @@ static void detach_begin(struct manager *m, struct waiter *w)
 	struct attachment *a = detach_find(m, &w->request, &err);
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a && (a->reply || a->v.state == AT_PREPARING || a->v.state == AT_READY ||
+	if (a && (a->reply || a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY ||
 		  a->v.state == AT_RELEASING))
 		vnet_err_set(&err, -EBUSY, VNET_E_BUSY, "%s is %s just now: try again later",
 			     attachment_id(a, id), attachment_state_str(a->v.state));

@@ -34,6 +34,7 @@ struct txn {
 	size_t at; /* forward: step; back: effects left */
 	enum knob_owner owner;
 	bool idle; /* forward */
+	bool confirm;
 	bool pool; /* back: the pool's knobs too */
 	size_t *ret_next;
 	struct effect now; /* forward: the effect under way */
@@ -166,8 +167,10 @@ static void forward_got(void *user, int r, const json_t *result, struct vnet_err
 	snprintf(e->restore, sizeof(e->restore), "%s",
 		 t->idle && e->knob->idle ? e->knob->idle : e->before);
 	so = e->knob->matches(e->after, e->before);
+	if (t->confirm)
+		r = so ? 0 : txn_call(t, "set", e->knob, e->object, e->after, forward_was_set, err);
 	/* What is so already but must not stay so is journaled for the way back. */
-	if (so && !e->knob->matches(e->restore, e->after))
+	else if (so && !e->knob->matches(e->restore, e->after))
 		r = journal_add_effect(t->journal, e, err);
 	else if (!so)
 		r = forward_journal_and_set(t, err);
@@ -182,8 +185,11 @@ static void forward_got(void *user, int r, const json_t *result, struct vnet_err
 static void forward_next(struct txn *t)
 {
 	struct vnet_err err = VNET_ERR_INIT;
-	const struct plan_step *step = &t->plan.step[t->at];
+	const struct plan_step *step;
 
+	while (t->confirm && t->at < t->plan.n && !t->plan.step[t->at].knob->live)
+		t->at++;
+	step = &t->plan.step[t->at];
 	if (t->at == t->plan.n || step->knob->owner != t->owner) {
 		forward_end(t, 0, &err);
 		return;
@@ -207,6 +213,12 @@ void txn_forward(struct txn *t, const struct plan *plan, size_t first, enum knob
 	t->done = done;
 	t->user = user;
 	forward_next(t);
+}
+
+void txn_confirm(struct txn *t, const struct plan *plan, txn_done_fn done, void *user)
+{
+	t->confirm = true;
+	txn_forward(t, plan, 0, KNOB_OF_ATTACHMENT, false, NULL, done, user);
 }
 
 /* ---- back ---- */

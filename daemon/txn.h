@@ -31,6 +31,10 @@ struct txn *txn_free(struct txn *t);
  * error; nothing is walked back by itself. */
 void txn_forward(struct txn *t, const struct plan *plan, size_t first, enum knob_owner owner,
 		 bool idle, size_t *ret_next, txn_done_fn done, void *user);
+/* Once more, after somebody else (libvirt) had its hand on them: those knobs of @plan
+ * that may be set while a guest has the VF. They are in the journal already. */
+void txn_confirm(struct txn *t, const struct plan *plan, txn_done_fn done, void *user);
+
 /* Walk the journal's attachment-owned effects back, last first, going on past a
  * refusal. Done with 0 whatever was left; residue() was called for each before.
  * @pool: the pool-owned ones too, as long as no VF was made: an attach that failed

@@ -100,6 +100,7 @@ struct knob {
 	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
 	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
 	bool host_wide;	       /* the kernel serialises it over all PFs: one lane for it */
+	bool live;	       /* may be set while a guest has the VF */
 	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
 	bool (*matches)(const char *wanted, const char *actual);
 	int (*get)(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],

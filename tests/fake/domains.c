@@ -385,7 +385,7 @@ static bool look(const struct fake_domains *f, const char *name, struct seen *re
 	struct stat st;
 
 	memset(ret, 0, sizeof(*ret));
-	snprintf(ret->file, sizeof(ret->file), "%.*s", (int)(strlen(name) - strlen(".xml")), name);
+	memcpy(ret->file, name, strlen(name) - strlen(".xml"));
 	if (fstatat(f->guests, name, &st, 0) < 0)
 		return false;
 	ret->active = !guest_file_has(f->guests, ret->file, "off");

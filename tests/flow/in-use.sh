@@ -132,12 +132,18 @@ back_as fenced
 
 note "QEMU lets go a little later than libvirt says: vnetd waits, and unbinds then"
 expect 0 '^vm1/net0: ' attach vm1
-exec 9>"$host/fence-$(basename "$(readlink "$host/sys/bus/pci/devices/$(vf 0)/iommu_group")")"
-flock 9 # the group is open
+mkfifo "$work/close"
+(
+	exec 9>"$host/fence-$(basename "$(readlink "$host/sys/bus/pci/devices/$(vf 0)/iommu_group")")"
+	flock 9 # its group is open
+	: >"$work/opened"
+	read -r <"$work/close"
+) &
+wait_for 10 test -e "$work/opened"
 begin slow detach vm1
 becomes vm1/net0 releasing
 [ ! -s "$work/slow.rc" ] || fail "it did not wait"
-exec 9>&-
+echo >"$work/close"
 ended 10 slow 0 'is detached'
 if grep '^hangs' "$host/writes.log"; then
 	fail "an unbind hung"

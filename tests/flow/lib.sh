@@ -58,7 +58,9 @@ wait_for() {
 new_host() { # OPTIONS OF MKHOST...
 	[ -z "$daemon" ] || stop
 	rm -rf "$host" "$run"
-	"$top/tests/fake/mkhost" "$host" "$@"
+	local made="$work/host of $*"
+	[ -d "$made" ] || "$top/tests/fake/mkhost" "$made" "$@"
+	cp -a "$made" "$host"
 }
 
 # Its own process, so that its end can be waited for. $wrapper comes before it.
@@ -101,8 +103,10 @@ end_daemon() {
 died() {
 	local pid=$daemon rc=0
 	daemon=
-	wait_for 20 dead "$pid" || fail "vnetd lives, though it should have been killed"
-	wait "$pid" || rc=$?
+	{ # without the shell's own words about it
+		wait_for 20 dead "$pid" || fail "vnetd lives, though it should have been killed"
+		wait "$pid" || rc=$?
+	} 2>/dev/null
 	[ $rc = 137 ] || fail "vnetd was to be killed, but ended with status $rc"
 }
 
@@ -220,7 +224,7 @@ dump() {
 		find sys dev -printf '%p %y %l\n'
 		grep -rs '' sys --exclude=ifindex || :
 		jq -r '.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"' fake.json
-		jq -r '.vfs[][] | tojson' fake.json
+		jq -Sc '.vfs[][]' fake.json
 		jq -r '.holders[] | "holder \(.address) \(.pid)"' fake.json
 		grep -h vnetd guests/*.xml || :
 	) | sort

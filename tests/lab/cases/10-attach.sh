@@ -71,6 +71,9 @@ back_as made
 
 note "VFs that were there, on their host driver, go back to it"
 modprobe igbvf
+# Up first: a VF's driver tells its PF the MAC it took only where the PF listens.
+ip link set "$pool1" up
+wait_for 10 ip link show "$pool1" up
 echo 3 >"/sys/bus/pci/devices/$pf1/sriov_numvfs"
 wait_for 20 test -e "/sys/bus/pci/devices/$pf1/virtfn2/driver" || fail "igbvf did not bind"
 udevadm settle
@@ -79,7 +82,6 @@ for vf in "/sys/bus/pci/devices/$pf1"/virtfn*; do
 	net=$(pci_netdev "$(basename "$(readlink "$vf")")")
 	ip link set "$net" down
 done
-ip link set "$pool1" up
 host_state >$state_dir/found.host
 guest_mark vm1
 vnet attach vm1 --mode vf --pool "$pool1" --mac 52:54:00:aa:00:14
