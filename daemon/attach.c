@@ -161,18 +161,34 @@ static void attach_confirmed(void *user, int r, struct vnet_err *err)
 		attachment_give_back(a);
 		return;
 	}
+	if (journal_add_confirmed(a->journal, err) < 0)
+		log_err(4, attachment_id(a, id), err, "%s: it will be looked at again", id);
 	attachment_reply(a, 0,
-			 json_pack("{s:o,s:O}", "attachment", model_attachment_to_json(&a->v),
+			 json_pack("{s:o,s:O?}", "attachment", model_attachment_to_json(&a->v),
 				   "verdicts", a->verdicts),
 			 err);
 }
 
-/* The guest has it. libvirt set MAC and VLAN in its own way meanwhile. */
-static void attach_done(struct attachment *a)
+/* After a restart the journal has what differed from what was found. */
+static void plan_from_journal(const struct journal *j, struct plan *ret)
+{
+	for (size_t i = 0; i < j->n && ret->n < PLAN_STEPS_MAX; i++) {
+		const struct effect *e = &j->effects[i];
+		struct plan_step *step = &ret->step[ret->n++];
+
+		step->knob = e->knob;
+		memcpy(step->object, e->object, sizeof(step->object));
+		memcpy(step->value, e->after, sizeof(step->value));
+	}
+}
+
+void attachment_confirm(struct attachment *a)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 
 	attachment_timer(a, 0, NULL);
+	if (a->plan.n == 0)
+		plan_from_journal(a->journal, &a->plan);
 	memset(&a->cause, 0, sizeof(a->cause));
 	a->v.handover = HO_PATH;
 	attachment_enter(a, AT_IN_USE, "%s", "");
@@ -207,7 +223,7 @@ static void attach_reread(void *user, int r, struct vnet_err *err)
 		return;
 	}
 	if (g && g->active && guest_has_nic(g, a->v.name)) {
-		attach_done(a);
+		attachment_confirm(a);
 		return;
 	}
 	*err = a->cause;
@@ -222,7 +238,7 @@ static void attach_handed(void *user, int r, struct vnet_err *err)
 	if (r == 0 && (r = fault_point("handover:after")) < 0)
 		vnet_err_errno(err, r, "fault point");
 	if (r == 0) {
-		attach_done(a);
+		attachment_confirm(a);
 	} else if (err->name == VNET_E_UNAVAILABLE) {
 		attach_unknown(a, err);
 	} else {
@@ -420,10 +436,9 @@ static bool same_request(const struct attachment *a, const struct vnet_request *
 	const struct vnet_request *was = &a->v.asked;
 
 	return strcmp(was->pool, r->pool) == 0 && was->has_mac == r->has_mac &&
-	       (!r->has_mac || mac_eq(&was->mac, &r->mac)) &&
-	       was->vlan.id == r->vlan.id && was->vlan.qos == r->vlan.qos &&
-	       was->vlan.proto == r->vlan.proto && was->n_modes == r->n_modes &&
-	       memcmp(was->modes, r->modes, sizeof(r->modes)) == 0;
+	       (!r->has_mac || mac_eq(&was->mac, &r->mac)) && was->vlan.id == r->vlan.id &&
+	       was->vlan.qos == r->vlan.qos && was->vlan.proto == r->vlan.proto &&
+	       was->n_modes == r->n_modes && memcmp(was->modes, r->modes, sizeof(r->modes)) == 0;
 }
 
 static bool answer_repeat(struct manager *m, const struct guest *g, struct waiter *w)
@@ -434,7 +449,7 @@ static bool answer_repeat(struct manager *m, const struct guest *g, struct waite
 	a = w->request.name[0] ? attachment_find(m->attachments, g->uuid, w->request.name) : NULL;
 	if (!a || !same_request(a, &w->request))
 		return false;
-	if (a->v.state == AT_IN_USE) {
+	if (a->v.state == AT_IN_USE && !a->txn) {
 		w->reply(w->user, 0,
 			 json_pack("{s:o,s:[]}", "attachment", model_attachment_to_json(&a->v),
 				   "verdicts"),
@@ -442,7 +457,7 @@ static bool answer_repeat(struct manager *m, const struct guest *g, struct waite
 	} else {
 		vnet_err_set(&err, -EBUSY, VNET_E_BUSY,
 			     "attach %s/%s: it is %s now: try again later", g->name, a->v.name,
-			     attachment_state_str(a->v.state));
+			     attachment_state_str(a->txn ? AT_PREPARING : a->v.state));
 		w->reply(w->user, err.code, NULL, &err);
 	}
 	return true;

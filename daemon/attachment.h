@@ -39,6 +39,7 @@ struct attachment {
 	size_t plan_next;
 	bool pool_back; /* a failed attach: the pool's knobs go back too, where no VF was made */
 	bool idle_back; /* the VF is of vnetd's making: it goes back to idle */
+	bool released;	/* attachment_release() is at it */
 	sd_event_source *timer;
 	unsigned retries;
 	reply_fn reply;
@@ -67,10 +68,11 @@ struct attachments {
 	struct attachment *list;
 	size_t n;
 	struct waiter *waiters;
-	bool decided;	 /* about what was loaded, once */
+	bool deciding, decided; /* about what was loaded, once */
 	bool reconciled; /* and guests' NICs were adopted: requests may be served */
 	unsigned old_tries;
 	sd_event_source *old_workers; /* looks again whether they are done */
+	sd_event_source *releases;    /* ends the wait for what is taken back at first */
 };
 
 /* ---- the ledger (ledger.c) ---- */
@@ -107,6 +109,9 @@ void attachment_release(struct attachment *a);
 void attachment_give_back(struct attachment *a);
 
 /* ---- attach.c ---- */
+/* The guest has it: in-use. libvirt set MAC and VLAN in its own way meanwhile, so what
+ * can be set under a guest is looked at once more; then the waiting client is told. */
+void attachment_confirm(struct attachment *a);
 /* "" or in words where this MAC is in use on the pool of @pf, or in a guest. */
 void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
 		      const struct attachment *self, char *ret, size_t size);
@@ -124,6 +129,8 @@ int reconcile_load(struct attachments *as, struct vnet_err *err);
  * workers of an earlier vnetd still write; attachments_guests_known() is called
  * again when they are done. */
 bool reconcile_guests(struct attachments *as);
+/* A release has ended, one way or the other. */
+void reconcile_released(struct attachments *as);
 /* About one whose hand-over nobody has confirmed. */
 void reconcile_one(struct attachment *a);
 #endif

@@ -66,7 +66,8 @@ static xmlDoc *parse(const char *xml, const char *what, struct vnet_err *err)
 
 static bool is_element(const xmlNode *n, const char *name)
 {
-	return n->type == XML_ELEMENT_NODE && (!name || strcmp((const char *)n->name, name) == 0);
+	return n && n->type == XML_ELEMENT_NODE &&
+	       (!name || strcmp((const char *)n->name, name) == 0);
 }
 
 /* The first one; NULL also of nothing, so that paths need no checks between. */
@@ -122,15 +123,18 @@ static bool number(const xmlNode *n, const char *name, unsigned long max, unsign
 static void content(const xmlNode *n, char *ret, size_t size)
 {
 	xmlChar *text = n ? xmlNodeGetContent(n) : NULL;
-	size_t len = text ? strlen((const char *)text) : 0;
+	size_t len;
 
+	ret[0] = '\0';
+	if (!text)
+		return;
+	len = strlen((const char *)text);
 	if (len >= size) {
 		len = size - 1;
 		while (len > 0 && (text[len] & 0xc0) == 0x80)
 			len--;
 	}
-	if (len > 0)
-		memcpy(ret, text, len);
+	memcpy(ret, text, len);
 	ret[len] = '\0';
 	xmlFree(text);
 }
@@ -380,8 +384,8 @@ static int read_devices(struct guest *g, const xmlNode *root, bool live, struct 
 static int read_head(struct guest *g, const xmlNode *root, struct vnet_err *err)
 {
 	if (!is_element(root, "domain"))
-		return vnet_err_set(err, -EINVAL, VNET_E_INVALID, "<%s> is no libvirt domain",
-				    (const char *)root->name);
+		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+				    "XML of something else than a guest");
 	content(child(root, "name"), g->name, sizeof(g->name));
 	content(child(root, "uuid"), g->uuid, sizeof(g->uuid));
 	if (!g->name[0] || strlen(g->uuid) != UUID_STR - 1)

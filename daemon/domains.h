@@ -96,8 +96,9 @@ const struct guest *domains_at(const struct domains *d,
 
 /*
  * Live attach: write @nic into the guest's metadata (live), then attach
- * <interface type='hostdev' managed='no'> with @nic->vf, its MAC, VLAN id and alias. Done with 0 when libvirt says it is in; <0 when libvirt said no (the
- * metadata entry was taken out again). -ETIMEDOUT, -ECONNRESET: nobody knows: ask
+ * <interface type='hostdev' managed='no'> with @nic->vf, its MAC, VLAN id and alias.
+ * Done with 0 when libvirt says it is in; <0 when libvirt said no (the metadata entry
+ * was taken out again). -ETIMEDOUT, -ECONNRESET: nobody knows: ask
  * with domains_reread. Error text carries libvirt's own message.
  */
 int domains_attach(struct domains *d, const char *uuid, const struct guest_nic *nic,

@@ -150,6 +150,8 @@ static int journal_line(struct journal *j, const char *line, size_t lineno, stru
 		j->n++;
 	} else if (json_object_get(rec, "handover")) {
 		j->handed_over = true;
+	} else if (json_object_get(rec, "confirmed")) {
+		j->confirmed = true;
 	} else {
 		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED, "line %zu is of no known kind",
 				    lineno);
@@ -223,6 +225,15 @@ int journal_add_handover(struct journal *j, const char *kind, const char *value,
 
 	if (r == 0)
 		j->handed_over = true;
+	return r;
+}
+
+int journal_add_confirmed(struct journal *j, struct vnet_err *err)
+{
+	int r = journal_append(j, json_pack("{s:b}", "confirmed", 1), err);
+
+	if (r == 0)
+		j->confirmed = true;
 	return r;
 }
 

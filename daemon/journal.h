@@ -9,6 +9,7 @@
  *	{"version":1,"attachment":"vm1/net0"}
  *	{"turn":{"knob","object","owner","before","after","restore"}}
  *	{"handover":{"kind":"hostdev","value":"0000:01:10.0"}}
+ *	{"confirmed":true}	the guest has it, set as it was asked for
  *
  * A last line that is torn (the power went) is dropped: its deed was not done yet.
  */
@@ -34,6 +35,7 @@ struct journal {
 	struct effect *effects;
 	size_t n;
 	bool handed_over; /* from here on libvirt's live XML decides */
+	bool confirmed;	  /* and from here on what differs was changed by somebody */
 };
 
 /* A new, empty one; replaces a file of that name. */
@@ -46,6 +48,7 @@ struct journal *journal_free(struct journal *j);
 int journal_add_effect(struct journal *j, const struct effect *e, struct vnet_err *err);
 int journal_add_handover(struct journal *j, const char *kind, const char *value,
 			 struct vnet_err *err);
+int journal_add_confirmed(struct journal *j, struct vnet_err *err);
 /* All was walked back: take the file away. */
 void journal_remove(struct journal *j);
 #endif

@@ -77,12 +77,22 @@ static void waiter_free(struct waiter *w)
 
 static void waiter_refuse(struct waiter *w)
 {
+	const struct domains *d = w->owner->m->domains;
 	struct vnet_err err = VNET_ERR_INIT;
-	int r = vnet_err_set(&err, -EAGAIN, VNET_E_UNAVAILABLE,
-			     "reservations unknown: which VFs the guests hold cannot be read: %s: "
-			     "start libvirtd (systemctl start libvirtd) and try again",
-			     domains_why_unknown(w->owner->m->domains));
+	int r;
 
+	if (domains_known(d) == DOMAINS_KNOWN)
+		r = vnet_err_set(&err, -EAGAIN, VNET_E_UNAVAILABLE,
+				 "vnetd was started just now and does not know yet what became of "
+				 "what was under way before%s: try again later",
+				 workers_of_old(w->owner->m->workers)
+					 ? ": a worker of before has not come back from the kernel"
+					 : "");
+	else
+		r = vnet_err_set(&err, -EAGAIN, VNET_E_UNAVAILABLE,
+				 "reservations unknown: which VFs the guests hold cannot be read: "
+				 "%s: start libvirtd (systemctl start libvirtd) and try again",
+				 domains_why_unknown(d));
 	w->reply(w->user, r, NULL, &err);
 	waiter_free(w);
 }
@@ -95,6 +105,7 @@ struct attachments *attachments_free(struct attachments *as)
 	if (!as)
 		return NULL;
 	sd_event_source_disable_unref(as->old_workers);
+	sd_event_source_disable_unref(as->releases);
 	while ((w = as->waiters)) {
 		as->waiters = w->next;
 		waiter_refuse(w);

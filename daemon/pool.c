@@ -8,10 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/attach.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
 
 struct pools {
 	struct manager *m;
@@ -55,12 +58,78 @@ static void mark_file(const struct pci_addr *pf, char buf[static PCI_ADDR_STR + 
 	snprintf(buf, PCI_ADDR_STR + 8, "%s.json", pci_addr_str(pf, addr));
 }
 
-static bool marked_created(const struct pools *p, const struct pci_addr *pf)
+/* *ret_id: of the VFs that were made; 0: they were about to be. */
+static bool read_mark(const struct pools *p, const struct pci_addr *pf, uint64_t *ret_id)
+{
+	struct vnet_err ignored = VNET_ERR_INIT;
+	char file[PCI_ADDR_STR + 8], text[128];
+	_cleanup_json_ json_t *j = NULL;
+	int64_t id = 0;
+
+	mark_file(pf, file);
+	if (file_read_at(p->dirfd, file, text, sizeof(text)) < 0)
+		return false;
+	j = json_loads(text, 0, NULL);
+	if (json_get_int_opt(j, "vfsId", 0, INT64_MAX, &id, &ignored) < 0)
+		return false;
+	*ret_id = (uint64_t)id;
+	return true;
+}
+
+static int write_mark(const struct pools *p, const struct pci_addr *pf, uint64_t id,
+		      struct vnet_err *err)
+{
+	char file[PCI_ADDR_STR + 8], text[128];
+
+	mark_file(pf, file);
+	snprintf(text, sizeof(text), "{\"version\":1,\"created\":true,\"vfsId\":%llu}\n",
+		 (unsigned long long)id);
+	return file_replace_at(p->dirfd, file, text, strlen(text), 0600, err);
+}
+
+static void remove_mark(const struct pools *p, const struct pci_addr *pf)
 {
 	char file[PCI_ADDR_STR + 8];
 
 	mark_file(pf, file);
-	return faccessat(p->dirfd, file, F_OK, 0) == 0;
+	unlinkat(p->dirfd, file, 0);
+}
+
+static bool being_used(const struct pools *p, const struct pci_addr *pf)
+{
+	const struct attachments *as = p->m->attachments;
+	const struct vnet_attachment *v;
+
+	for (size_t i = 0; as && (v = attachments_at(as, i)); i++) {
+		if (pci_addr_eq(&v->pf, pf))
+			return true;
+	}
+	return !as;
+}
+
+/* Are the VFs that @pf has now those that vnetd made? A mark that does not fit is
+ * taken away: its VFs went, and others may have come since. */
+static bool is_created(const struct pools *p, const struct nic *pf)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	uint64_t id;
+
+	if (!read_mark(p, &pf->addr, &id))
+		return false;
+	if (pf->num_vfs == 0) {
+		if (id || !being_used(p, &pf->addr))
+			remove_mark(p, &pf->addr);
+		return id == 0;
+	}
+	if (id == pf->vfs_id)
+		return true;
+	if (id) {
+		remove_mark(p, &pf->addr);
+		return false;
+	}
+	if (write_mark(p, &pf->addr, pf->vfs_id, &err) < 0)
+		log_err(3, NULL, &err, "note that vnetd made VFs");
+	return true;
 }
 
 static int cmp_pool(const void *a, const void *b)
@@ -90,7 +159,7 @@ void pools_update(struct pools *p)
 		snprintf(pool->name, sizeof(pool->name), "%s",
 			 link ? link->name : pci_addr_str(&nic->addr, addr));
 		pool->pf = nic->addr;
-		pool->created = marked_created(p, &nic->addr);
+		pool->created = is_created(p, nic);
 		pool->count = nic->num_vfs > 0			      ? nic->num_vfs
 			      : nic->total_vfs < POOL_VFS_DEFAULT_MAX ? nic->total_vfs
 								      : POOL_VFS_DEFAULT_MAX;
@@ -129,15 +198,19 @@ const struct pool *pools_find(const struct pools *p, const char *name)
 
 int pools_mark_created(struct pools *p, const struct pci_addr *pf, struct vnet_err *err)
 {
-	static const char text[] = "{\"version\":1,\"created\":true}\n";
-	char file[PCI_ADDR_STR + 8];
-	int r;
+	int r = write_mark(p, pf, 0, err);
 
-	mark_file(pf, file);
-	r = file_replace_at(p->dirfd, file, text, sizeof(text) - 1, 0600, err);
 	for (size_t i = 0; r == 0 && i < p->n; i++) {
 		if (pci_addr_eq(&p->at[i].pf, pf))
 			p->at[i].created = true;
 	}
 	return r;
+}
+
+void pools_none_created(struct pools *p, const struct pci_addr *pf)
+{
+	uint64_t id;
+
+	if (read_mark(p, pf, &id) && id == 0)
+		remove_mark(p, pf);
 }

@@ -37,4 +37,6 @@ const struct pool *pools_find(const struct pools *p, const char *name);
 const struct pool *pools_by_pf(const struct pools *p, const struct pci_addr *pf);
 /* To be called before the VF count is first written: on disk, then in memory. */
 int pools_mark_created(struct pools *p, const struct pci_addr *pf, struct vnet_err *err);
+/* The attempt after pools_mark_created() made none. */
+void pools_none_created(struct pools *p, const struct pci_addr *pf);
 #endif

@@ -5,12 +5,14 @@
  * once, and until no worker of an earlier vnetd is still at a write.
  *
  *	journal without hand-over record     walk back
- *	guest has the device                 in-use (detaching stays detaching)
+ *	guest has the device                 in-use (detaching stays detaching); where the
+ *	                                     attach was cut off, with a last look at it
  *	guest gone                           walk back
  *	guest runs without the device        ask libvirt once more, behind any call that
  *	                                     the old vnetd left under way; then walk back
  *	guest names a NIC of ours that no    adopt: in-use, its way back is the idle
  *	state file knows                     values
+ *	journal lost                         its way back is the idle values
  *
  * A file that cannot be read is moved aside and reported, never deleted.
  */
@@ -31,6 +33,7 @@
 #define STATE_FILE_MAX 16384
 #define OLD_WORKERS_MSEC 200
 #define OLD_WORKERS_TRIES 150
+#define RELEASES_MSEC 3000
 
 /* ---- loading ---- */
 
@@ -45,19 +48,26 @@ static void move_aside(int dirfd, const char *file, const struct vnet_err *err)
 		file, aside);
 }
 
-static int load_journal(struct attachment *a, struct vnet_err *err)
+static void load_journal(struct attachment *a)
 {
+	struct vnet_err err = VNET_ERR_INIT, ignored;
 	char file[ATTACHMENT_FILE_MAX];
-	int r;
+	_cleanup_close_ int dirfd = -1;
+	int fd = a->owner->m->runtime_fd, r;
 
 	attachment_file(&a->v, "", file);
-	r = journal_open(&a->journal, a->owner->m->runtime_fd, file, err);
-	return r == -ENOENT ? 0 : r;
+	r = journal_open(&a->journal, fd, file, &err);
+	if (r == 0 || r == -ENOENT)
+		return;
+	if (file_opendir_at(fd, "journal", 0700, &dirfd, &ignored) == 0)
+		move_aside(dirfd, file, &err);
+	/* Held rather than given out by itself with settings that nobody knows. */
+	attachment_enter(a, AT_STUCK, "%s", err.text);
 }
 
 static int load_state(struct attachments *as, const char *file, struct vnet_err *err)
 {
-	char text[STATE_FILE_MAX], id[ATTACHMENT_ID_MAX];
+	char text[STATE_FILE_MAX];
 	_cleanup_json_ json_t *j = NULL;
 	struct vnet_attachment v;
 	struct attachment *a;
@@ -83,12 +93,7 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 	if (!a)
 		return err->code;
 	a->v = v;
-	r = load_journal(a, err);
-	if (r < 0) {
-		/* Held for ever rather than given out with settings nobody knows. */
-		log_err(3, attachment_id(a, id), err, "%s", id);
-		attachment_enter(a, AT_STUCK, "%s", err->text);
-	}
+	load_journal(a);
 	return 0;
 }
 
@@ -159,13 +164,13 @@ static void decide(struct attachment *a)
 {
 	const struct guest *g = attachment_guest(a);
 
-	if (g && g->active && guest_has_nic(g, a->v.name)) {
-		if (a->v.state != AT_DETACHING && a->v.state != AT_IN_USE) {
-			a->v.handover = HO_PATH;
-			attachment_enter(a, AT_IN_USE, "%s", "");
-		}
-	} else {
+	if (!g || !g->active || !guest_has_nic(g, a->v.name)) {
 		attachment_release(a);
+	} else if (a->journal && !a->journal->confirmed && a->v.state != AT_DETACHING) {
+		attachment_confirm(a);
+	} else if (a->v.state != AT_DETACHING && a->v.state != AT_IN_USE) {
+		a->v.handover = HO_PATH;
+		attachment_enter(a, AT_IN_USE, "%s", "");
 	}
 }
 
@@ -173,6 +178,8 @@ static void reconcile_reread(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 
+	if (a->reply || a->released) /* an operation of this life has come in between */
+		return;
 	if (r < 0)
 		attachment_enter(a, AT_UNKNOWN, "%s", err->text);
 	else
@@ -253,15 +260,39 @@ static int adopt_journal(struct attachment *a, struct vnet_err *err)
 		snprintf(e.restore, sizeof(e.restore), "%s", step->knob->idle);
 		r = journal_add_effect(a->journal, &e, err);
 	}
-	return r == 0 ? journal_add_handover(a->journal, "hostdev", "adopted", err) : r;
+	if (r == 0)
+		r = journal_add_handover(a->journal, "hostdev", "adopted", err);
+	/* What it is set to now is what somebody wants, for all that is known. */
+	return r == 0 ? journal_add_confirmed(a->journal, err) : r;
+}
+
+static void make_way_back(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX];
+	int r = select_plan(a->owner->m, &a->v, attachment_guest(a), &a->plan, &err);
+
+	if (r == 0)
+		r = adopt_journal(a, &err);
+	if (r < 0)
+		log_err(3, attachment_id(a, id), &err, "%s: without a way back", id);
+}
+
+/* Whose journal is lost. Of one that was being made or released its state says that
+ * there was none yet, or no need of one any more. */
+static void make_ways_back(struct attachments *as)
+{
+	for (struct attachment *a = as->list; a; a = a->next) {
+		if (!a->journal && (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
+				    a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
+			make_way_back(a);
+	}
 }
 
 static void adopt(struct attachments *as, const struct guest *g, const struct guest_nic *nic)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	struct attachment *a = attachment_new(as, &err);
-	char id[ATTACHMENT_ID_MAX];
-	int r;
 
 	if (!a) {
 		log_err(3, g->name, &err, "cannot adopt NIC %s", nic->name);
@@ -282,12 +313,8 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
 	a->v.vf_index = nic->vf_index;
 	a->v.vf = nic->vf;
 	a->v.handover = HO_PATH;
-	r = select_plan(as->m, &a->v, g, &a->plan, &err);
-	if (r == 0)
-		r = adopt_journal(a, &err);
+	make_way_back(a);
 	attachment_enter(a, AT_IN_USE, "adopted: no state file knew it");
-	if (r < 0)
-		log_err(3, attachment_id(a, id), &err, "%s: without a way back", id);
 }
 
 static void adopt_all(struct attachments *as)
@@ -306,15 +333,60 @@ static void adopt_all(struct attachments *as)
 	}
 }
 
+static void decide_all(struct attachments *as, bool first)
+{
+	struct attachment *a, *next;
+
+	for (a = as->list; a; a = next) {
+		next = a->next;
+		reconcile_attachment(a, first);
+	}
+}
+
+static void reconcile_end(struct attachments *as)
+{
+	as->releases = sd_event_source_disable_unref(as->releases);
+	as->reconciled = true;
+	attachments_guests_known(as);
+}
+
+static int on_releases_late(sd_event_source *s, uint64_t usec, void *user)
+{
+	(void)s;
+	(void)usec;
+	reconcile_end(user);
+	return 0;
+}
+
+/* Requests wait for what is taken back at first: who repeats the command that a crash
+ * cut off is not to meet its remains. But not for one that takes its time. */
+void reconcile_released(struct attachments *as)
+{
+	if (!as->decided || as->reconciled)
+		return;
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		if (a->released)
+			return;
+	}
+	/* From the event loop: whoever tells us may be walking over the attachments. */
+	if (sd_event_source_set_time_relative(as->releases, 0) < 0)
+		reconcile_end(as);
+}
+
 static void on_scanned(void *user, int r, struct vnet_err *err)
 {
 	struct attachments *as = user;
 
 	if (r < 0)
 		log_err(3, NULL, err, "the host could not be scanned");
+	make_ways_back(as);
+	decide_all(as, true);
+	as->decided = true;
 	adopt_all(as);
-	as->reconciled = true;
-	attachments_guests_known(as);
+	if (sd_event_add_time_relative(as->m->event, &as->releases, CLOCK_MONOTONIC,
+				       RELEASES_MSEC * UINT64_C(1000), 0, on_releases_late, as) < 0)
+		reconcile_end(as);
+	reconcile_released(as);
 }
 
 static int on_old_workers(sd_event_source *s, uint64_t usec, void *user)
@@ -342,17 +414,11 @@ static bool old_workers_write(struct attachments *as)
 
 bool reconcile_guests(struct attachments *as)
 {
-	bool first = !as->decided;
-	struct attachment *a, *next;
-
-	if (first && old_workers_write(as))
-		return false;
-	as->decided = true;
-	for (a = as->list; a; a = next) {
-		next = a->next;
-		reconcile_attachment(a, first);
-	}
-	if (first)
+	if (as->decided) {
+		decide_all(as, false);
+	} else if (!as->deciding && !old_workers_write(as)) {
+		as->deciding = true;
 		inventory_refresh(as->m->inventory, on_scanned, as);
+	}
 	return as->reconciled;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "daemon/attachment.h"
+#include "daemon/pool.h"
 #include "daemon/select.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -76,10 +77,13 @@ static void release_reply(struct attachment *a)
 static void release_done(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
+	struct attachments *as = a->owner;
 	char text[REASON_MAX], id[ATTACHMENT_ID_MAX];
 
 	(void)r;
 	(void)err;
+	if (a->txn && a->pool_back && txn_made_no_vfs(a->txn))
+		pools_none_created(a->owner->m->pools, &a->v.pf);
 	a->txn = txn_free(a->txn);
 	if (a->residue_failed && a->residue_busy && a->retries++ < CLOSE_RETRIES) {
 		attachment_timer(a, CLOSE_RETRY_MSEC, on_retry);
@@ -89,15 +93,17 @@ static void release_done(void *user, int r, struct vnet_err *err)
 	if (text[0])
 		log_warn(attachment_id(a, id), "%s: left behind: %s", id, text);
 	if (a->residue_failed) {
+		a->released = false;
 		attachment_enter(a, AT_STUCK, "%s", text);
 		release_reply(a);
 		memset(&a->cause, 0, sizeof(a->cause));
-		return;
+	} else {
+		a->v.state = AT_GONE;
+		release_reply(a);
+		inventory_changed(as->m->inventory);
+		attachment_drop(a);
 	}
-	a->v.state = AT_GONE;
-	release_reply(a);
-	inventory_changed(a->owner->m->inventory);
-	attachment_drop(a);
+	reconcile_released(as);
 }
 
 static void on_residue(void *user, bool foreign, const struct vnet_err *err)
@@ -150,6 +156,10 @@ void attachment_release(struct attachment *a)
 	const struct guest *g = attachment_guest(a);
 	char id[ATTACHMENT_ID_MAX];
 
+	/* The end of a device, and of a guest, is told by more than one. */
+	if (a->released)
+		return;
+	a->released = true;
 	attachment_timer(a, 0, NULL);
 	if (a->txn && a->reply && !a->cause.code) /* an attach whose last look is overtaken */
 		vnet_err_set(&a->cause, -ENODEV, VNET_E_FAILED,
@@ -403,13 +413,17 @@ void attachments_guest_changed(struct attachments *as, const char *uuid)
 
 	for (a = as->list; a; a = next) {
 		const struct guest *g;
+		bool gone;
 
 		next = a->next;
 		if (strcmp(a->v.uuid, uuid) != 0)
 			continue;
 		g = attachment_guest(a);
-		if (a->v.state == AT_DETACHING &&
-		    (!g || !g->active || !guest_has_nic(g, a->v.name)))
+		gone = !g || !g->active || !guest_has_nic(g, a->v.name);
+		if (a->v.state == AT_DETACHING && gone)
 			attachment_release(a);
+		else if (!a->reply &&
+			 ((a->v.state == AT_IN_USE && gone) || a->v.state == AT_UNKNOWN))
+			reconcile_one(a);
 	}
 }

@@ -301,17 +301,74 @@ int select_run(struct manager *m, const struct vnet_request *r, const struct gue
 	return 0;
 }
 
+static const char *skip_own_name(const char *s, const struct candidate *c)
+{
+	char object[VF_OBJECT_STR], vf[PCI_ADDR_STR];
+	const char *const names[] = {
+		vf_object_str(&c->pool.pf, (unsigned)c->vf_index, object),
+		pci_addr_str(&c->vf, vf),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		size_t len = names[i] ? strlen(names[i]) : 0;
+
+		if (len && strncmp(s, names[i], len) == 0)
+			return s + len;
+	}
+	return s;
+}
+
+/* The same reason, each with its own VF in it? */
+static bool reasons_alike(const struct candidate *a, const struct candidate *b)
+{
+	const char *s = a->verdict.reason, *t = b->verdict.reason;
+
+	for (;; s++, t++) {
+		s = skip_own_name(s, a);
+		t = skip_own_name(t, b);
+		if (*s != *t)
+			return false;
+		if (!*s)
+			return true;
+	}
+}
+
+/* Candidate @i's reason and how many have the same; "" where an earlier one has. */
+static void reason_of(const struct selection *s, size_t i, char *ret, size_t size)
+{
+	size_t same = 0;
+
+	ret[0] = '\0';
+	for (size_t k = 0; k < s->n; k++) {
+		if (k == i || !reasons_alike(&s->at[k], &s->at[i]))
+			continue;
+		if (k < i)
+			return;
+		same++;
+	}
+	if (same)
+		snprintf(ret, size, "%s (and so %zu more)", s->at[i].verdict.reason, same);
+	else
+		snprintf(ret, size, "%s", s->at[i].verdict.reason);
+}
+
 int select_refuse(const struct selection *s, const struct vnet_request *r, struct vnet_err *err)
 {
-	char text[VNET_ERR_TEXT_MAX - 256] = "";
+	static const char rest[] = "; and others: `vnetctl why` shows each";
+	char text[VNET_ERR_TEXT_MAX - 256] = "", reason[REASON_MAX + 64];
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->n && n < sizeof(text) - 1; i++) {
-		const char *reason = s->at[i].verdict.reason;
-
-		if (strstr(text, reason))
+	for (size_t i = 0; i < s->n; i++) {
+		reason_of(s, i, reason, sizeof(reason));
+		if (!reason[0])
 			continue;
+		if (n && n + strlen(reason) + sizeof(rest) + 2 > sizeof(text)) {
+			strcpy(text + n, rest);
+			break;
+		}
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "; " : "", reason);
+		if (n >= sizeof(text))
+			break;
 	}
 	if (!s->n)
 		return vnet_err_set(

@@ -352,6 +352,11 @@ static void back_next(struct txn *t)
 		back_residue(t, false, &err);
 }
 
+bool txn_made_no_vfs(const struct txn *t)
+{
+	return t->pool;
+}
+
 void txn_back(struct txn *t, bool pool, txn_residue_fn residue, txn_done_fn done, void *user)
 {
 	t->at = t->journal->n;

@@ -41,6 +41,9 @@ void txn_confirm(struct txn *t, const struct plan *plan, txn_done_fn done, void 
  * there leaves the PF as it was. */
 void txn_back(struct txn *t, bool pool, txn_residue_fn residue, txn_done_fn done, void *user);
 
+/* After txn_back() with @pool: no VF was made, the PF is as it was. */
+bool txn_made_no_vfs(const struct txn *t);
+
 /* The worker lane that a knob's object belongs to. */
 const char *txn_lane(const struct knob *knob, const char *object, char buf[static PCI_ADDR_STR]);
 #endif

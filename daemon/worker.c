@@ -124,8 +124,12 @@ static void lane_fail_queue(struct lane *l)
 
 static int spawn_worker(struct workers *w, int fd, pid_t *ret, struct vnet_err *err)
 {
-	char *argv[] = { w->exe,  (char *)"--worker",  (char *)"--root",
-			 w->root, (char *)"--runtime", w->runtime,
+	char *argv[] = { (char *)"vnetd-worker",
+			 (char *)"--worker",
+			 (char *)"--root",
+			 w->root,
+			 (char *)"--runtime",
+			 w->runtime,
 			 NULL };
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;

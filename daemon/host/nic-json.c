@@ -10,7 +10,7 @@
  *	    maxTxMbps}]
  * nics:  {nics: [{addr, kind, network, class, vendor, device, subvendor, subdevice,
  *	    vendorName, deviceName, driver, driverOverride, iommuGroup, numaNode,
- *	    bridge, flr, ari, acs, msixVectors, resetMethod, totalVfs, numVfs,
+ *	    bridge, flr, ari, acs, msixVectors, resetMethod, totalVfs, numVfs, vfsId,
  *	    autoprobe, pf, vfIndex, vfioDev, ifindex: []}],
  *	   holders: [{pid, comm, guest, iommuGroup, vfioDev, node}],
  *	   vdpas: [{name, mgmtdev, driver, chardev, pci}],
@@ -216,6 +216,7 @@ static json_t *nic_to_json(const struct nic *n)
 	put_str(o, "resetMethod", n->reset_method);
 	put_int(o, "totalVfs", n->total_vfs, 0);
 	put_int(o, "numVfs", n->num_vfs, 0);
+	put_int(o, "vfsId", (int64_t)n->vfs_id, 0);
 	put_int(o, "autoprobe", n->autoprobe, -1);
 	put_addr(o, "pf", &n->pf);
 	put_int(o, "vfIndex", n->vf_index, -1);
@@ -266,6 +267,7 @@ static void nic_from_json(struct row *row, void *ret)
 	get_str(row, "resetMethod", n->reset_method, sizeof(n->reset_method));
 	n->total_vfs = get_small(row, "totalVfs", 0);
 	n->num_vfs = get_small(row, "numVfs", 0);
+	n->vfs_id = (uint64_t)get_int(row, "vfsId", 0, 0, INT64_MAX);
 	n->autoprobe = get_small(row, "autoprobe", -1);
 	get_addr(row, "pf", &n->pf);
 	n->vf_index = get_small(row, "vfIndex", -1);

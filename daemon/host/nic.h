@@ -49,6 +49,9 @@ struct nic {
 	char reset_method[64]; /* as the kernel lists them; "" none */
 	/* PF */
 	int total_vfs, num_vfs; /* num_vfs counted by virtfnN links, never read */
+	/* Inode of virtfn0's link: sysfs gives each made file a new one (fs/kernfs), so
+	 * it tells VFs of now from others that were there under the same names. 0: none */
+	uint64_t vfs_id;
 	int autoprobe;		/* sriov_drivers_autoprobe; -1 unknown */
 	/* VF */
 	struct pci_addr pf;

@@ -171,6 +171,8 @@ static void find_vfs(struct scan *sc, struct nic *pf, DIR *d, const char *pf_add
 		if (index < 0)
 			continue;
 		pf->num_vfs++;
+		if (index == 0)
+			pf->vfs_id = e->d_ino;
 		if (kernel_readlink_pci(sc->k, &addr, PCI_DEVICES "/%s/%s", pf_addr, e->d_name) < 0)
 			continue;
 		vf = find(sc, &addr);

@@ -99,6 +99,30 @@ expect 0 'is detached' detach vm1
 back_as found 'vf_.*mac|^$'
 same "VFs" 3 "$(numvfs $pf0)"
 
+note "libvirt sets MAC and VLAN in its own way when it attaches: put right before it is said"
+new_host --pfs 1 --existing-vfs 2 --bound vfio-pci --pf-up 0
+start
+stopped() { [[ $(<"/proc/$daemon/stat") == *') T '* ]]; }
+libvirt_does() { # FILTER
+	fault libvirt:attach:after stop
+	begin attach attach vm1 --mac $mac --vlan '100 qos 3'
+	wait_for 10 stopped || fail "vnetd does not stop at the fault point"
+	change_fake "$1"
+	"${@:2}"
+	kill -CONT "$daemon"
+}
+libvirt_does ".vfs[\"$pf0\"][0] |= (del(.vlan) | .mac = \"52:54:00:dd:00:01\" | .spoofchk = false)"
+ended 10 attach 0 '^vm1/net0: vf 0000:01:10.0'
+same "VF" "$mac 100 qos 3 true" "$(fake ".vfs[\"$pf0\"][0] | \"\(.mac) \(.vlan) \(.spoofchk)\"")"
+expect 0 'is detached' detach vm1
+
+note "and where that fails, the guest does not keep it"
+libvirt_does "del(.vfs[\"$pf0\"][0].vlan)" kernel_fails 'vf_set:vlan:* EIO 1'
+ended 10 attach 1 'set vf-vlan of .*Input/output error'
+same "list" '[]' "$(json '.attachments | tojson' list)"
+! guest_has vm1 net0 || fail "the guest has it"
+same "VF" "null null true" "$(fake ".vfs[\"$pf0\"][0] | \"\(.mac) \(.vlan) \(.spoofchk)\"")"
+
 note "no daemon"
 stop
 expect 3 'vnetd' list

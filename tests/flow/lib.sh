@@ -5,17 +5,20 @@
 # vnetctl is the product. Everything lives in a folder of its own, so scripts run side
 # by side; no root is needed. VNET_BUILD is the build folder (build/O).
 # shellcheck disable=SC2034 # used by those who source it
-set -euo pipefail
+set -eEuo pipefail
+trap 'printf "FAIL: %s:%s: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND"' ERR
 export LC_ALL=C.UTF-8 TERM=dumb COLUMNS=200
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${VNET_BUILD:-$top/build/O}
-# Short, for a socket's path has 107 characters.
-work=$(mktemp -d /tmp/vnet-flow.XXXXXX)
-host=$work/host run=$work/run socket=$work/io log=$work/log
-daemon=
+# Where everything of one daemon is. Short, for a socket's path has 107 characters.
+work_in() { # FOLDER
+	work=$1 host=$1/host run=$1/run socket=$1/io log=$1/log
+	daemon=
+}
+work_in "$(mktemp -d /tmp/vnet-flow.XXXXXX)"
 
 # ---- words of a test -----------------------------------------------------
 
@@ -216,6 +219,17 @@ guest_has() { # GUEST NAME: our device in its XML
 	grep -q "ua-vnetd-$2['\"]" "$host/guests/$1.xml"
 }
 
+unplug() { # GUEST NAME: as it is when virsh, or the guest, has done it
+	local file=$host/guests/$1.xml
+	python3 - "$file" "ua-vnetd-$2" >"$host/guests/.$1.new" <<-'PY'
+	import re, sys
+	inner = r'(?:(?!</interface>).)*'
+	text = open(sys.argv[1]).read()
+	sys.stdout.write(re.sub('<interface' + inner + sys.argv[2] + inner + '</interface>', '', text, flags=re.S))
+	PY
+	mv "$host/guests/.$1.new" "$file"
+}
+
 # Everything that vnetd may touch, one fact a line. An interface that was away and
 # came back has another index, and igbvf gives it another MAC.
 dump() {
@@ -242,6 +256,25 @@ back_as() { # NAME [WITHOUT: a pattern of lines that may differ]
 }
 
 # ---- the end -------------------------------------------------------------
+
+# Functions that run at the same time, each with a host and a daemon of its own.
+side_by_side() { # FUNCTION...
+	local f rc=0
+	for f; do
+		(
+			mkdir "$work/$f"
+			work_in "$work/$f"
+			trap finish EXIT
+			"$f"
+		) >"$work/$f.said" 2>&1 &
+		echo $! >"$work/$f.pid"
+	done
+	for f; do
+		wait "$(<"$work/$f.pid")" || rc=1
+		cat "$work/$f.said"
+	done
+	[ $rc = 0 ] || fail "one of these: $*"
+}
 
 san_found='ERROR: AddressSanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer'
 

@@ -169,7 +169,7 @@ hostdev_xml() { # ADDRESS MAC [ALIAS]
 
 # ---- nested guests -------------------------------------------------------
 
-lab_guest_memory=96 # MiB
+lab_guest_memory=64 # MiB; 40 still boots
 declare -A lab_mark # from which byte of a console to look
 
 # guest_define NAME [MEMORY-MIB [FLAG...]]
@@ -190,7 +190,7 @@ guest_define() {
 		cp "$LAB_DIR/guest/vmlinux" "$LAB_DIR/guest/initramfs.cpio" /run/lab/
 	fi
 	mkdir -p $lab_guests
-	rm -f "$lab_guests/$name".*
+	rm -f "$lab_guests/$name.plain"
 	if [ $# = 0 ] && [ "$memory" = "$lab_guest_memory" ] && [ -z "${GUEST_DEVICES:-}${GUEST_CMDLINE:-}" ]; then
 		: >"$lab_guests/$name.plain"
 	fi
@@ -257,7 +257,7 @@ guest_mark() { # NAME
 # Until the guest says a line that matches (ERE); prints it. It sleeps in inotify:
 # looking again and again takes the CPU from the guest.
 guest_wait() { # NAME PATTERN [SECONDS]
-	local seconds=${3:-120} console=$lab_guests/$1.console pattern=${2%\$} line
+	local seconds=${3:-180} console=$lab_guests/$1.console pattern=${2%\$} line
 	# Lines end in \r\n there.
 	[ "$pattern" = "$2" ] || pattern+=$'\r?$'
 	# shellcheck disable=SC2016 # for the inner bash
@@ -283,16 +283,16 @@ guest_ready() { # NAME [SECONDS]
 }
 
 guest_nic_wait() { # NAME MAC [SECONDS]
-	guest_wait "$1" "^guest: nic .*$2 .* up" "${3:-60}"
+	guest_wait "$1" "^guest: nic .*$2 .* up" "${3:-120}"
 }
 
 guest_nic_gone() { # NAME MAC [SECONDS]
-	guest_wait "$1" "^guest: nic $2 gone" "${3:-60}"
+	guest_wait "$1" "^guest: nic $2 gone" "${3:-120}"
 }
 
 # A ping that began after this call: call guest_mark first when it matters.
 guest_ping_wait() { # NAME MAC [PEER [SECONDS]]
-	guest_wait "$1" "^guest: ping $2 .* ok peer ${3:-world}\$" "${4:-60}"
+	guest_wait "$1" "^guest: ping $2 .* ok peer ${3:-world}\$" "${4:-120}"
 }
 
 guest_destroy() { # NAME

@@ -7,6 +7,10 @@
 state_dir=/run/lab/state
 mkdir -p $state_dir
 
+# What a failed case before left.
+for guest in $(virsh list --all --name); do
+	guest_destroy "$guest"
+done
 pf0=$(lab_pf 0)
 pf1=$(lab_pf 1 2>/dev/null || :)
 pool0=$(pci_netdev "$pf0" || :)

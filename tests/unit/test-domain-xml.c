@@ -261,6 +261,12 @@ static struct guest_nic sample(void)
 	return nic;
 }
 
+#define INTERFACE                                                                         \
+	"<interface type=\"hostdev\" managed=\"no\"><mac address=\"52:54:00:00:00:01\"/>" \
+	"<source><address type=\"pci\" domain=\"0x0000\" bus=\"0x65\" slot=\"0x10\""      \
+	" function=\"0x6\"/></source>"
+#define ALIAS "<alias name=\"ua-vnetd-net0\"/></interface>"
+
 static void test_interface(void **state)
 {
 	struct guest_nic nic = sample();
@@ -268,11 +274,11 @@ static void test_interface(void **state)
 
 	(void)state;
 	xml = domain_xml_interface(&nic);
-	assert_string_equal(
-		xml, "<interface type=\"hostdev\" managed=\"no\">"
-		     "<mac address=\"52:54:00:00:00:01\"/><source><address type=\"pci\""
-		     " domain=\"0x0000\" bus=\"0x65\" slot=\"0x10\" function=\"0x6\"/></source>"
-		     "<alias name=\"ua-vnetd-net0\"/></interface>");
+	assert_string_equal(xml, INTERFACE "<vlan><tag id=\"100\"/></vlan>" ALIAS);
+	free(xml);
+	nic.vlan.id = 0;
+	xml = domain_xml_interface(&nic);
+	assert_string_equal(xml, INTERFACE ALIAS);
 	free(xml);
 }
 

@@ -59,25 +59,29 @@ vnet attach vm1 --mode vf --pool "$pool0"
 same "state" in-use "$(attachment_state vm1/net0)"
 vnet detach vm1
 
-note "libvirt refuses: walked back"
+note "the way back failing once leaves it stuck, said so; detach again cleans up"
 host_state >$state_dir/fault.host
-virsh -q suspend vm1
-virsh -q resume vm1
-for i in 1 2 3 4 5 6 7 8; do
-	vnetctl attach vm1 --mode vf --name "fill$i" >/dev/null 2>&1 || :
-done
-vnet list
-note "and the way back failing once leaves it stuck, said so; detach again cleans up"
-for name in $(vnetctl --json list | jq -r '.attachments[].name'); do
-	vnetctl detach vm1 "$name" || fail "detach $name"
-done
-host_state | diff -u $state_dir/fault.host - || fail "the host is not as it was"
 vnet attach vm1 --mode vf --pool "$pool0"
 echo "back:driver:before EIO" >/run/vnetd/fault
 vnet_exit 5 'driver' detach vm1
 same "state" stuck "$(attachment_state vm1/net0)"
 vnet detach vm1
 host_state | diff -u $state_dir/fault.host - || fail "the host is not as it was"
+
+note "libvirt refuses, for the guest has no slot left: walked back"
+# A device for which the guest has no driver costs it nothing.
+cat >$state_dir/rng.xml <<-XML
+	<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+XML
+for i in 1 2 3 4 5 6 7 8 9; do
+	virsh -q attach-device vm1 $state_dir/rng.xml >/dev/null 2>&1 || break
+done
+vnet_exit 1 'PCI' attach vm1 --mode vf --pool "$pool0"
+same "state" none "$(attachment_state vm1/net0)"
+host_state | diff -u $state_dir/fault.host - || fail "the host is not as it was"
+if virsh dumpxml vm1 | grep -q urn:vnetd:1; then
+	fail "the refused NIC stays in the guest's metadata"
+fi
 vfs_remove "$pf0"
 use_installed_build
 guest_destroy vm1
