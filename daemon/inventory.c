@@ -4,7 +4,7 @@
  *
  * One refresh runs at a time. It asks lane "scan" for functions and links, then
  * each PF that has VFs, on the PF's own lane, for their attributes; a PF that
- * does not answer costs its own attributes alone. The answers are put together
+ * does not answer in time costs its own attributes alone. The answers are put together
  * in `fresh` and become `scan` at once, when the last is in: nobody ever sees
  * half a scan.
  *
@@ -30,6 +30,9 @@
 
 #define SCAN_DEADLINE_MS 20000
 #define VFS_DEADLINE_MS 10000
+/* What a PF's VFs are set to can wait: a PF that is busy for longer may hang, and what
+ * is asked of the others does not wait for that. */
+#define VFS_PATIENCE_USEC 2000000ULL
 #define SETTLE_USEC 2000000ULL	    /* a scan follows the last hint by this */
 #define SETTLE_MAX_USEC 10000000ULL /* and the first one by not much more than this */
 
@@ -44,6 +47,7 @@ struct waiter {
 struct pf_ask {
 	struct inventory *inv;
 	struct pci_addr pf;
+	bool answered;
 };
 
 struct inventory {
@@ -52,6 +56,7 @@ struct inventory {
 	struct waiter *waiting; /* for the next refresh, last come first */
 	sd_event_source *kick;	/* starts a refresh */
 	sd_event_source *settle;
+	sd_event_source *patience;
 	uint64_t first_hint; /* 0: none since the last scan */
 
 	/* the refresh that runs */
@@ -117,6 +122,7 @@ static void finish(struct inventory *inv)
 		if (!inv->served) /* nobody else will say it */
 			log_err(LOG_WARNING, NULL, &err, "what is known stays as it was");
 	}
+	sd_event_source_set_enabled(inv->patience, SD_EVENT_OFF);
 	free(take_ptr(inv->asks));
 	inv->n_asks = 0;
 	inv->running = false;
@@ -178,6 +184,7 @@ static void on_vfs(void *user, int r, const json_t *result, struct vnet_err *err
 	struct inventory *inv = ask->inv;
 	char pf[PCI_ADDR_STR];
 
+	ask->answered = true;
 	if (r >= 0)
 		r = host_vfs_merge_json(result, &ask->pf, &inv->fresh, err);
 	if (r < 0) {
@@ -186,6 +193,30 @@ static void on_vfs(void *user, int r, const json_t *result, struct vnet_err *err
 			keep_old_vfs(inv, &ask->pf);
 	}
 	part_done(inv);
+}
+
+static int on_patience(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct inventory *inv = user;
+	char pf[PCI_ADDR_STR];
+
+	(void)s;
+	(void)usec;
+	inv->pending++; /* ourselves: the last one to be given up would end the refresh */
+	for (size_t i = 0; i < inv->n_asks; i++) {
+		struct pf_ask *ask = &inv->asks[i];
+
+		if (ask->answered)
+			continue;
+		log_debug(pci_addr_str(&ask->pf, pf), "%s is busy: its VFs are taken as they were",
+			  pf);
+		ask->answered = true;
+		workers_forget(inv->m->workers, ask);
+		keep_old_vfs(inv, &ask->pf);
+		inv->pending--;
+	}
+	part_done(inv);
+	return 0;
 }
 
 static int ask_vfs(struct inventory *inv, struct vnet_err *err)
@@ -221,6 +252,8 @@ static int ask_vfs(struct inventory *inv, struct vnet_err *err)
 		inv->n_asks++;
 		inv->pending++;
 	}
+	if (sd_event_source_set_time_relative(inv->patience, VFS_PATIENCE_USEC) >= 0)
+		sd_event_source_set_enabled(inv->patience, SD_EVENT_ONESHOT);
 	return 0;
 }
 
@@ -312,6 +345,11 @@ static int add_sources(struct inventory *inv, sd_event *event)
 				      on_settle, inv);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(inv->settle, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(event, &inv->patience, CLOCK_MONOTONIC, UINT64_MAX, 0,
+				      on_patience, inv);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(inv->patience, SD_EVENT_OFF);
 	return r;
 }
 
@@ -357,6 +395,7 @@ struct inventory *inventory_free(struct inventory *inv)
 	}
 	sd_event_source_disable_unref(inv->kick);
 	sd_event_source_disable_unref(inv->settle);
+	sd_event_source_disable_unref(inv->patience);
 	cancel_waiters(inv, &inv->waiting);
 	cancel_waiters(inv, &inv->served);
 	host_scan_done(&inv->scan);

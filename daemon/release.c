@@ -332,8 +332,11 @@ static void detach_begin(struct manager *m, struct waiter *w)
 
 	if (a && (a->reply || a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY ||
 		  a->v.state == AT_RELEASING))
+		/* In use and busy: its attach is not over yet. */
 		vnet_err_set(&err, -EBUSY, VNET_E_BUSY, "%s is %s just now: try again later",
-			     attachment_id(a, id), attachment_state_str(a->v.state));
+			     attachment_id(a, id),
+			     attachment_state_str(a->v.state == AT_IN_USE ? AT_PREPARING
+									  : a->v.state));
 	if (!a || err.code) {
 		vnet_err_wrap(&err, "detach");
 		w->reply(w->user, err.code, NULL, &err);

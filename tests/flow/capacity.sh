@@ -59,8 +59,8 @@ for i in $(seq 8); do
 	wait_for 60 test -s "$work/same$i.rc" || fail "attach $i did not end"
 done
 same "attachments" "vm1/one" "$(json '.attachments[] | "\(.guest)/\(.name)"' list)"
-cat "$work"/same*.rc | grep -qx 0 || fail "nobody was told that it worked"
-cat "$work"/same*.err | grep -qE 'vm1/one: it is preparing now' ||
+grep -qx 0 "$work"/same*.rc || fail "nobody was told that it worked"
+grep -qE 'vm1/one: it is preparing now' "$work"/same*.err ||
 	note "all came after it was done"
 expect 0 'vm1/one is detached' detach vm1
 
@@ -69,7 +69,7 @@ begin a attach vm1 --mode vf --mac 52:54:00:aa:00:02
 begin b attach vm2 --mode vf --mac 52:54:00:aa:00:02
 wait_for 20 test -s "$work/a.rc" && wait_for 20 test -s "$work/b.rc" || fail "no end"
 same "exit codes" "0 1" "$(sort "$work/a.rc" "$work/b.rc" | xargs)"
-cat "$work/a.err" "$work/b.err" | grep -q 'is taken: attachment' || fail "no reason"
+grep -q 'is taken: attachment' "$work/a.err" "$work/b.err" || fail "no reason"
 same "attachments" 1 "$(json '.attachments | length' list)"
 id=$(json '.attachments[0] | "\(.guest)/\(.name)"' list)
 expect 0 'is detached' detach "$id"

@@ -88,7 +88,7 @@ note "a guest that libvirt starts and stops while vnetd runs"
 give vm2 "$(vf 0)"
 exhaust 1 '0=guest vm2 has it' '3=guest vm2 has it'
 rm "$host/guests/vm2.xml"
-free_again() { ! vnet why vm1 --pool enp1s0 | grep -qE "$(vf 0) is in use"; }
+free_again() { ! vnet why vm1 --pool enp1s0 | grep -E "$(vf 0) is in use"; }
 wait_for 10 free_again || fail "what a dead guest had is not free again"
 exhaust 3 '1=process 4242'
 

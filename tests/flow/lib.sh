@@ -77,7 +77,7 @@ launch() { # MORE OPTIONS OF VNETD...
 	daemon=$!
 }
 
-listens() { [ -S "$socket" ] || ! alive; }
+listens() { vnet mode list || ! alive; }
 alive() { [ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null; }
 
 start() {
@@ -180,7 +180,8 @@ begin() { # NAME ARGS...
 ended() { # SECONDS NAME CODE PATTERN
 	wait_for "$1" test -s "$work/$2.rc" || fail "$2 did not end within $1 s"
 	out=$(<"$work/$2.out") err=$(<"$work/$2.err")
-	[ "$(<"$work/$2.rc")" = "$3" ] || fail "$2: exit $(<"$work/$2.rc") instead of $3: $out$err"
+	# shellcheck disable=SC2053 # a pattern
+	[[ $(<"$work/$2.rc") == $3 ]] || fail "$2: exit $(<"$work/$2.rc") instead of $3: $out$err"
 	says "$4" "$out$err"
 	ok "$2 (exit $3): $(head -n 2 <<<"$out$err" | cut -c 1-300)"
 }
