@@ -48,7 +48,9 @@ static void print_effects(const json_t *effects)
 		out_cell(row, COL_OBJECT, out_str(e, "object"));
 		out_cell(row, COL_BEFORE, out_str(e, "before"));
 		out_cell(row, COL_AFTER, out_str(e, "after"));
-		out_cell(row, COL_RESTORE, out_str(e, "restore"));
+		out_cell(row, COL_RESTORE,
+			 json_is_null(json_object_get(e, "restore")) ? "stays"
+								     : out_str(e, "restore"));
 	}
 	out_table_end(&t);
 }

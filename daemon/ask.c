@@ -23,6 +23,16 @@ void list_run(struct manager *m, reply_fn reply, void *user)
 	reply(user, 0, json_pack("{s:o}", "attachments", list), &err);
 }
 
+static json_t *effect_json(const struct effect *e)
+{
+	/* What belongs to the pool stays when the attachment goes. */
+	bool stays = e->knob->owner == KNOB_OF_POOL;
+
+	return json_pack("{s:s,s:s,s:s,s:s,s:s?}", "knob", e->knob->name, "object", e->object,
+			 "before", e->before, "after", e->after, "restore",
+			 stays ? NULL : e->restore);
+}
+
 void show_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user)
 {
 	struct vnet_err err = VNET_ERR_INIT;
@@ -38,12 +48,7 @@ void show_run(struct manager *m, const char *guest, const char *name, reply_fn r
 		return;
 	}
 	for (size_t i = 0; a->journal && i < a->journal->n; i++) {
-		const struct effect *e = &a->journal->effects[i];
-
-		json_array_append_new(effects,
-				      json_pack("{s:s,s:s,s:s,s:s,s:s}", "knob", e->knob->name,
-						"object", e->object, "before", e->before, "after",
-						e->after, "restore", e->restore));
+		json_array_append_new(effects, effect_json(&a->journal->effects[i]));
 	}
 	reply(user, 0,
 	      json_pack("{s:o,s:o}", "attachment", model_attachment_to_json(&a->v), "effects",

@@ -415,11 +415,11 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 		r = g ? select_run(m, &a->v.asked, g, &a->v, &s, err) : err->code;
 	if (r == 0)
 		a->verdicts = select_verdicts_json(&s);
-	if (r == 0 && !s.chosen)
-		r = select_refuse(&s, &a->v.asked, err);
-	if (r == 0) {
+	if (r == 0 && s.chosen) {
 		take_claim(a, s.chosen);
 		r = choose_mac(a, err);
+	} else if (r == 0) {
+		r = select_refuse(&s, &a->v.asked, err);
 	}
 	if (r == 0)
 		r = begin_turning(a, err);

@@ -69,7 +69,7 @@ struct attachments {
 	size_t n;
 	struct waiter *waiters;
 	bool deciding, decided; /* about what was loaded, once */
-	bool reconciled; /* and guests' NICs were adopted: requests may be served */
+	bool reconciled;	/* and guests' NICs were adopted: requests may be served */
 	unsigned old_tries;
 	sd_event_source *old_workers; /* looks again whether they are done */
 	sd_event_source *releases;    /* ends the wait for what is taken back at first */

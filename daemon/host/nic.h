@@ -52,7 +52,7 @@ struct nic {
 	/* Inode of virtfn0's link: sysfs gives each made file a new one (fs/kernfs), so
 	 * it tells VFs of now from others that were there under the same names. 0: none */
 	uint64_t vfs_id;
-	int autoprobe;		/* sriov_drivers_autoprobe; -1 unknown */
+	int autoprobe; /* sriov_drivers_autoprobe; -1 unknown */
 	/* VF */
 	struct pci_addr pf;
 	int vf_index;

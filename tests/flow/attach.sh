@@ -19,9 +19,9 @@ note "on a PF without VFs: it gets all that it can have"
 expect 0 "^vm1/net0: vf 0000:01:10.0 \(VF 0 of enp1s0\) mac $mac" \
 	attach vm1 --mode vf --pool enp1s0 --mac $mac --vlan '100 qos 3'
 same "VFs" 7 "$(numvfs $pf0)"
-same "autoprobe" 0 "$(cat $host/sys/bus/pci/devices/$pf0/sriov_drivers_autoprobe)"
+same "autoprobe" 0 "$(cat "$host/sys/bus/pci/devices/$pf0/sriov_drivers_autoprobe")"
 same "the PF is up" true "$(fake '.links[] | select(.name == "enp1s0") | .up')"
-same "driver" vfio-pci "$(basename "$(readlink $host/sys/bus/pci/devices/0000:01:10.0/driver)")"
+same "driver" vfio-pci "$(basename "$(readlink "$host/sys/bus/pci/devices/0000:01:10.0/driver")")"
 same "VF" "$mac 100 qos 3" "$(fake ".vfs[\"$pf0\"][] | select(.index == 0) | \"\(.mac) \(.vlan)\"")"
 same "holder" "0000:01:10.0 vm1" "$(fake '.holders[] | "\(.address) \(.guest)"')"
 guest_has vm1 net0 || fail "the guest's XML has no device"
@@ -67,7 +67,7 @@ note "only the VFs stay, as they are when they are new"
 same "VFs" "7 7" "$(numvfs $pf0) $(numvfs $pf1)"
 same "VF attributes" '{"index":0,"spoofchk":true}' \
 	"$(fake ".vfs[\"$pf0\"][0] | {index, spoofchk, mac, trust} | with_entries(select(.value)) | tojson")"
-same "bound VFs" 0 "$(find $host/sys/bus/pci/drivers/vfio-pci $host/sys/bus/pci/drivers/igbvf -type l | wc -l)"
+same "bound VFs" 0 "$(find "$host"/sys/bus/pci/drivers/{vfio-pci,igbvf} -type l | wc -l)"
 keep made
 
 note "and with the VFs there, all is as before"

@@ -67,7 +67,8 @@ expect 0 'vm1/one is detached' detach vm1
 note "two guests, one MAC at once: one of them"
 begin a attach vm1 --mode vf --mac 52:54:00:aa:00:02
 begin b attach vm2 --mode vf --mac 52:54:00:aa:00:02
-wait_for 20 test -s "$work/a.rc" && wait_for 20 test -s "$work/b.rc" || fail "no end"
+wait_for 20 test -s "$work/a.rc" || fail "no end"
+wait_for 20 test -s "$work/b.rc" || fail "no end"
 same "exit codes" "0 1" "$(sort "$work/a.rc" "$work/b.rc" | xargs)"
 grep -q 'is taken: attachment' "$work/a.err" "$work/b.err" || fail "no reason"
 same "attachments" 1 "$(json '.attachments | length' list)"

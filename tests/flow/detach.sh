@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A detach is over when the guest has let go, never because a call returned. Guests that
 # do not; libvirt that says no, nothing, or too late.
+# shellcheck disable=SC2317 # functions that are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 pf0=0000:01:00.0
@@ -13,7 +14,7 @@ let_go() { # GUEST: as its device's end looks in the XML
 
 # Four guests that do not let go, side by side, for one waits 20 s for that.
 stubborn() {
-	local g i
+	local g
 	new_host --pfs 1 --guests 4
 	start
 	for g in vm1 vm2 vm3 vm4; do

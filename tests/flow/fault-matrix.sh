@@ -6,7 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 pf0=0000:01:00.0 mac=52:54:00:aa:00:01
-attach=(attach vm1 --mode vf --pool enp1s0 --mac $mac --vlan '100 qos 3' --name net0)
+attach=(attach vm1 --mode vf --pool enp1s0 --mac "$mac" --vlan '100 qos 3' --name net0)
 knobs='autoprobe|numvfs|link-up|driver|vf-vlan|vf-trust|vf-spoofchk|vf-mac'
 
 # Three hosts: VFs still to be made; of others and on their driver, with every

@@ -208,6 +208,7 @@ becomes() { # GUEST/NAME STATE
 fake() { jq -r "$@" "$host/fake.json"; }
 
 change_fake() { # FILTER OF JQ
+	# shellcheck disable=SC2016 # for the inner shell
 	FILTER=$1 HOST=$host flock "$host/fake.lock" sh -c \
 		'jq "$FILTER" "$HOST/fake.json" >"$HOST/.fake" && mv "$HOST/.fake" "$HOST/fake.json"'
 }
@@ -292,7 +293,7 @@ finish() {
 		kill -9 "$daemon" 2>/dev/null || :
 		wait "$daemon" 2>/dev/null || :
 	fi
-	wait_for 5 no_workers || kill -9 $(workers) 2>/dev/null || :
+	wait_for 5 no_workers || workers | xargs -r kill -9 2>/dev/null || :
 	wait 2>/dev/null || :
 	if grep -qsE "$san_found" "$log" "$work/cli.log"; then
 		echo "FAIL: a sanitizer found something:"
@@ -302,10 +303,11 @@ finish() {
 		echo "---- what vnetd said last"
 		tail -n "${VNET_LOG_LINES:-30}" "$log"
 	fi
-	[ -n "${VNET_KEEP:-}" ] && echo "kept: $work" || rm -rf "$work"
+	if [ -n "${VNET_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
 	exit $rc
 }
 trap finish EXIT
 
-[ -x "$build/test/vnetd" ] && [ -x "$build/vnetctl" ] ||
+if ! [ -x "$build/test/vnetd" ] || ! [ -x "$build/vnetctl" ]; then
 	fail "no $build/test/vnetd: run make build-tests, or say VNET_BUILD="
+fi

@@ -3,6 +3,7 @@
 # A kernel that does not come back: the call is answered at the knob's deadline and says
 # what hangs, the other PFs go on, the daemon can always be stopped, and when the kernel
 # comes back all can be taken back.
+# shellcheck disable=SC2317 # functions that are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 pf0=0000:01:00.0

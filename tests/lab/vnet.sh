@@ -35,7 +35,7 @@ vnet_exit() {
 pf_state() { # ADDRESS
 	local pf=$1 dev=/sys/bus/pci/devices/$1 net vf
 	net=$(pci_netdev "$pf")
-	echo "$pf numvfs $(cat $dev/sriov_numvfs) autoprobe $(cat $dev/sriov_drivers_autoprobe)"
+	echo "$pf numvfs $(cat "$dev/sriov_numvfs") autoprobe $(cat "$dev/sriov_drivers_autoprobe")"
 	echo "$pf flags $(($(cat /sys/class/net/"$net"/flags) & 1))"
 	for vf in "$dev"/virtfn*; do
 		[ -e "$vf" ] || continue

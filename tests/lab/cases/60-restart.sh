@@ -17,8 +17,12 @@ guest_nic_wait vm1 $mac
 guest_ping_wait vm1 $mac
 keep running
 
+in_use() { [ "$(attachment_state vm1/net0)" = in-use ]; }
+deaf_gone() { [ "$(attachment_state deaf/net0)" = none ]; }
+vm1_gone() { [ "$(attachment_state vm1/net0)" = none ]; }
+
 known_again() {
-	wait_for 30 bash -c '[ "$(vnetctl --json list | jq -r ".attachments[0].state")" = in-use ]' ||
+	wait_for 30 in_use ||
 		fail "$1: $(vnetctl list)"
 	back_as running
 	guest_mark vm1
@@ -60,8 +64,7 @@ systemctl restart vnetd
 wait_for 20 vnetctl list || fail "vnetd does not answer"
 same "state after a restart" detaching "$(attachment_state deaf/net0)"
 virsh -q destroy deaf
-gone() { [ "$(attachment_state deaf/net0)" = none ]; }
-wait_for 60 gone || fail "it stays after the guest's end: $(vnetctl list)"
+wait_for 60 deaf_gone || fail "it stays after the guest's end: $(vnetctl list)"
 same "driver" none "$(pci_driver "$vf")"
 
 note "detached by virsh behind our back: taken back"
@@ -69,8 +72,7 @@ guest_mark vm1
 vnet attach vm1 --mode vf --pool "$pool0" --mac $mac
 guest_nic_wait vm1 $mac
 virsh -q detach-device-alias vm1 ua-vnetd-net0
-gone() { [ "$(attachment_state vm1/net0)" = none ]; }
-wait_for 60 gone || fail "it stays after virsh detach-device-alias: $(vnetctl list)"
+wait_for 60 vm1_gone || fail "it stays after virsh detach-device-alias: $(vnetctl list)"
 vfs_remove "$pf0"
 guest_destroy vm1
 guest_destroy deaf
