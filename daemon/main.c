@@ -24,13 +24,14 @@ struct options {
 	struct manager_config config;
 	bool worker;
 	bool debug;
+	bool own_runtime, own_socket; /* given, not the defaults */
 };
 
 static const struct argp_option options[] = {
 	{ "root", OPT_ROOT, "DIR", 0, "Look at the host below DIR (a captured one) instead of /",
 	  0 },
 	{ "runtime", OPT_RUNTIME, "DIR", 0, "Keep state here (default /run/vnetd)", 0 },
-	{ "config", OPT_CONFIG, "DIR", 0, "Read configuration here (default /etc/vnetd)", 0 },
+	{ "config", OPT_CONFIG, "DIR", 0, "Configuration (default /etc/vnetd; this release reads none)", 0 },
 	{ "socket", OPT_SOCKET, "PATH", 0,
 	  "Listen here (default " VNETD_SOCKET "), where systemd passes no socket", 0 },
 	{ "plugins", OPT_PLUGINS, "DIR", 0, "Load modes from here (default " VNET_PLUGIN_DIR ")",
@@ -51,12 +52,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_RUNTIME:
 		o->config.runtime = arg;
+		o->own_runtime = true;
 		return 0;
 	case OPT_CONFIG:
 		o->config.config = arg;
 		return 0;
 	case OPT_SOCKET:
 		o->config.socket = arg;
+		o->own_socket = true;
 		return 0;
 	case OPT_PLUGINS:
 		o->config.plugins = arg;
@@ -71,7 +74,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->debug = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_usage(state);
+		argp_error(state, "'%s' is one argument too many", arg);
+		return 0;
+	case ARGP_KEY_END:
+		/* Another host's state must not land in this one's. */
+		if (!o->worker && strcmp(o->config.root, "/") != 0 &&
+		    (!o->own_runtime || !o->own_socket))
+			argp_error(state, "--root needs --runtime and --socket of its own");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -106,6 +115,7 @@ int main(int argc, char **argv)
 	struct manager *m = NULL;
 	int r;
 
+	argp_err_exit_status = 2; /* as vnetctl */
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	if (o.debug)
 		log_set_level(7);

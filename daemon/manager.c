@@ -93,6 +93,9 @@ static int open_runtime(struct manager *m, struct vnet_err *err)
 	const char *dir = m->config.runtime;
 	_cleanup_close_ int lock = -1;
 
+	if (access(m->config.root, X_OK) < 0)
+		return vnet_err_errno(err, -errno, "look below the root %s", m->config.root);
+
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return vnet_err_errno(err, -errno, "make the runtime directory %s", dir);
 	m->runtime_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -187,6 +190,7 @@ int manager_run(struct manager *m, struct vnet_err *err)
 {
 	int r;
 
+	log_info(NULL, "vnetd " VNET_VERSION " serves");
 	sd_notify(0, "READY=1\nSTATUS=serving");
 	r = sd_event_loop(m->event);
 	sd_notify(0, "STOPPING=1");

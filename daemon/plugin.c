@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,16 +144,14 @@ static int check_abi(const struct vnet_plugin *theirs, struct vnet_err *err)
 static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *dir,
 		    struct vnet_err *err)
 {
-	_cleanup_free_ char *path = NULL;
+	char path[PATH_MAX];
 	const struct vnet_plugin *theirs;
 	int r = check_file(dirfd, l->file, err);
 
 	if (r < 0)
 		return r;
-	if (asprintf(&path, "%s/%s", dir, l->file) < 0) {
-		path = NULL; /* undefined then, says asprintf(3) */
-		return vnet_err_errno(err, -ENOMEM, "load it");
-	}
+	if (snprintf(path, sizeof(path), "%s/%s", dir, l->file) >= (int)sizeof(path))
+		return vnet_err_errno(err, -ENAMETOOLONG, "load it");
 	l->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	theirs = l->handle ? dlsym(l->handle, "vnet_plugin") : NULL;
 	if (!theirs) {
