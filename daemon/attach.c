@@ -151,6 +151,7 @@ static void attach_fail(struct attachment *a, struct vnet_err *err)
 static void attach_confirmed(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
+	const struct guest *g;
 	char id[ATTACHMENT_ID_MAX];
 
 	a->txn = txn_free(a->txn);
@@ -167,6 +168,10 @@ static void attach_confirmed(void *user, int r, struct vnet_err *err)
 			 json_pack("{s:o,s:O?}", "attachment", model_attachment_to_json(&a->v),
 				   "verdicts", a->verdicts),
 			 err);
+	/* What was told of the guest meanwhile was left for now. */
+	g = attachment_guest(a);
+	if (a->v.state == AT_IN_USE && (!g || !g->active || !guest_has_nic(g, a->v.name)))
+		reconcile_one(a);
 }
 
 /* After a restart the journal has what differed from what was found. */
@@ -187,6 +192,7 @@ void attachment_confirm(struct attachment *a)
 	struct vnet_err err = VNET_ERR_INIT;
 
 	attachment_timer(a, 0, NULL);
+	a->txn = txn_free(a->txn);
 	if (a->plan.n == 0)
 		plan_from_journal(a->journal, &a->plan);
 	memset(&a->cause, 0, sizeof(a->cause));
@@ -205,7 +211,7 @@ static void attach_unknown(struct attachment *a, struct vnet_err *err)
 	char id[ATTACHMENT_ID_MAX];
 
 	attachment_timer(a, 0, NULL);
-	attachment_enter(a, AT_UNKNOWN, "%s", err->text);
+	attachment_enter_unknown(a, err);
 	vnet_err_wrap(err,
 		      "attach %s: whether the guest got it is not known yet (vnetd finds out "
 		      "when libvirt answers again: vnetctl show)",
@@ -352,7 +358,7 @@ static void attach_pool_done(void *user, int r, struct vnet_err *err)
 	struct attachment *a = user;
 
 	a->txn = txn_free(a->txn);
-	a->pool_back = r < 0;
+	a->pool_back = r < 0 && reconcile_before_vfs(a->journal);
 	if (r < 0)
 		attach_fail(a, err);
 	else

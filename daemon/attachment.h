@@ -133,4 +133,9 @@ bool reconcile_guests(struct attachments *as);
 void reconcile_released(struct attachments *as);
 /* About one whose hand-over nobody has confirmed. */
 void reconcile_one(struct attachment *a);
+/* Nobody can say whether the guest has it: asked again after a while. */
+#define UNKNOWN_RETRY_MSEC 10000
+void attachment_enter_unknown(struct attachment *a, const struct vnet_err *err);
+/* Cut off before its PF's VFs were there: then the PF goes back too. */
+bool reconcile_before_vfs(const struct journal *j);
 #endif

@@ -114,6 +114,8 @@ struct attachments *attachments_free(struct attachments *as)
 		as->list = a->next;
 		attachment_cancel(a);
 	}
+	if (as->m->inventory)
+		inventory_forget(as->m->inventory, as);
 	close_fd(as->dirfd);
 	free(as);
 	return NULL;
@@ -334,7 +336,8 @@ void attachments_guests_known(struct attachments *as)
 {
 	struct waiter *w;
 
-	if (!reconcile_guests(as))
+	/* Lost again meanwhile: the waiters' own timers say so. */
+	if (!reconcile_guests(as) || domains_known(as->m->domains) != DOMAINS_KNOWN)
 		return;
 	while ((w = as->waiters)) {
 		as->waiters = w->next;

@@ -181,9 +181,27 @@ static void reconcile_reread(void *user, int r, struct vnet_err *err)
 	if (a->reply || a->released) /* an operation of this life has come in between */
 		return;
 	if (r < 0)
-		attachment_enter(a, AT_UNKNOWN, "%s", err->text);
+		attachment_enter_unknown(a, err);
 	else
 		decide(a);
+}
+
+static int on_unknown(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+
+	(void)s;
+	(void)usec;
+	attachment_timer(a, 0, NULL);
+	if (a->v.state == AT_UNKNOWN && !a->reply && !a->txn && !a->released)
+		reconcile_one(a);
+	return 0;
+}
+
+void attachment_enter_unknown(struct attachment *a, const struct vnet_err *err)
+{
+	attachment_enter(a, AT_UNKNOWN, "%s", err->text);
+	attachment_timer(a, UNKNOWN_RETRY_MSEC, on_unknown);
 }
 
 void reconcile_one(struct attachment *a)
@@ -199,7 +217,7 @@ void reconcile_one(struct attachment *a)
 
 /* Cut off before its PF's VFs were there: then the PF goes back too. With a link-up
  * behind it they were, and others may be using that link by now. */
-static bool died_before_vfs(const struct journal *j)
+bool reconcile_before_vfs(const struct journal *j)
 {
 	const struct knob *last = j && j->n > 0 ? j->effects[j->n - 1].knob : NULL;
 
@@ -213,7 +231,7 @@ static void reconcile_attachment(struct attachment *a, bool first)
 	if (a->reply || a->txn) /* an operation of this life moves it */
 		return;
 	if (first)
-		a->pool_back = died_before_vfs(a->journal);
+		a->pool_back = reconcile_before_vfs(a->journal);
 	switch (a->v.state) {
 	case AT_PREPARING:
 	case AT_READY:
@@ -317,6 +335,31 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
 	attachment_enter(a, AT_IN_USE, "adopted: no state file knew it");
 }
 
+/* Metadata may have been copied with the rest of the XML, or be of another boot: only
+ * what the device itself says makes the VF ours. */
+static bool is_the_device(struct manager *m, const struct guest *g, const struct guest_nic *nic)
+{
+	const struct nic *vf;
+
+	if (nic->vf_index < 0)
+		return false;
+	vf = host_scan_vf(inventory_scan(m->inventory), &nic->pf, (unsigned)nic->vf_index);
+	for (size_t i = 0; vf && i < g->n_hostdevs; i++) {
+		const struct guest_hostdev *h = &g->hostdevs[i];
+
+		if (h->live && pci_addr_eq(&h->addr, &nic->vf) &&
+		    pci_addr_eq(&vf->addr, &nic->vf) &&
+		    strncmp(h->alias, VNETD_ALIAS_PREFIX, strlen(VNETD_ALIAS_PREFIX)) == 0 &&
+		    strcmp(h->alias + strlen(VNETD_ALIAS_PREFIX), nic->name) == 0)
+			return true;
+	}
+	log_warn(g->name,
+		 "guest %s: its metadata names a NIC %s that is not the device it has: "
+		 "left alone",
+		 g->name, nic->name);
+	return false;
+}
+
 static void adopt_all(struct attachments *as)
 {
 	const struct guest *g;
@@ -325,7 +368,7 @@ static void adopt_all(struct attachments *as)
 		for (size_t k = 0; g->active && k < g->n_nics; k++) {
 			const struct guest_nic *nic = &g->nics[k];
 
-			if (guest_has_nic(g, nic->name) &&
+			if (guest_has_nic(g, nic->name) && is_the_device(as->m, g, nic) &&
 			    !attachment_find(as, g->uuid, nic->name) &&
 			    !attachments_holder(as, &nic->pf, nic->vf_index))
 				adopt(as, g, nic);

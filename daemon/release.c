@@ -141,8 +141,18 @@ static void release_walk(struct attachment *a)
 static void release_forgotten(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
+	const struct guest *g = attachment_guest(a);
 	char id[ATTACHMENT_ID_MAX];
 
+	/* A call of an earlier vnetd may have come to its end only now. */
+	if (g && g->active && guest_has_nic(g, a->v.name)) {
+		struct attachments *as = a->owner;
+
+		a->released = false;
+		attachment_give_back(a);
+		reconcile_released(as);
+		return;
+	}
 	/* A stale entry in the guest's metadata is untidy; a VF kept for it is worse. */
 	if (r < 0 && r != -ENOENT)
 		log_err(4, attachment_id(a, id), err, "%s: its metadata entry stays", id);
@@ -342,6 +352,7 @@ static void detach_begin(struct manager *m, struct waiter *w)
 		w->reply(w->user, err.code, NULL, &err);
 		return;
 	}
+	memset(&a->cause, 0, sizeof(a->cause));
 	a->reply = w->reply;
 	a->reply_user = w->user;
 	detach_start(a);

@@ -82,7 +82,8 @@ static void view_in_use(struct view *v, struct manager *m, const struct host_sca
 	}
 	if (!vf)
 		return;
-	if (!a) /* what we hold ourselves the guest's XML may name by now */
+	/* What is handed over already, the guest's XML may name through us. */
+	if (!a || a->state == AT_PREPARING)
 		inventory_in_use(m->inventory, vf, v->in_use, sizeof(v->in_use));
 	for (size_t i = 0; i < s->n_nics && !v->in_use[0] && vf->iommu_group >= 0; i++) {
 		const struct nic *n = &s->nics[i];

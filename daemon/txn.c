@@ -357,12 +357,47 @@ bool txn_made_no_vfs(const struct txn *t)
 	return t->pool;
 }
 
+/* Nothing of a VF is written while somebody has it open, whoever that is. */
+static void back_is_free(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct txn *t = user;
+	struct vnet_err none = VNET_ERR_INIT;
+
+	(void)result;
+	if (r == 0) {
+		back_next(t);
+		return;
+	}
+	vnet_err_wrap(err, "put it back");
+	t->residue(t->user, false, err);
+	t->done(t->user, 0, &none);
+}
+
+static const struct effect *last_of_vf(const struct journal *j)
+{
+	for (size_t i = j->n; i > 0; i--) {
+		if (j->effects[i - 1].knob->owner == KNOB_OF_ATTACHMENT)
+			return &j->effects[i - 1];
+	}
+	return NULL;
+}
+
 void txn_back(struct txn *t, bool pool, txn_residue_fn residue, txn_done_fn done, void *user)
 {
+	struct vnet_err err = VNET_ERR_INIT;
+	char lane[PCI_ADDR_STR];
+	const struct effect *e;
+
 	t->at = t->journal->n;
 	t->pool = pool;
 	t->residue = residue;
 	t->done = done;
 	t->user = user;
-	back_next(t);
+	e = last_of_vf(t->journal);
+	if (!e)
+		back_next(t);
+	else if (workers_call(t->workers, txn_lane(e->knob, e->object, lane), "free",
+			      json_pack("{s:s}", "object", e->object), TXN_GET_DEADLINE_MS,
+			      back_is_free, t, &err) < 0)
+		back_is_free(t, err.code, NULL, &err);
 }

@@ -6,6 +6,7 @@
  *	{id, op: "set", args: {knob, object, value}}	{value}, as read back afterwards
  *	{id, op: "nics"}				host_nics_to_json()
  *	{id, op: "links"}				host_links_to_json()
+ *	{id, op: "free", args: {object}}		{}, an error where somebody has the VF
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *
  * The answer is {id, result} or {id, error: {code, name, knob, object, text}}, where
@@ -92,6 +93,18 @@ static int op_set(struct worker *w, const json_t *args, json_t **ret, struct vne
 	return read_knob(w, knob, object, ret, err);
 }
 
+static int op_free(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
+{
+	char object[KNOB_OBJECT_MAX];
+	int r = json_get_str(args, "object", object, sizeof(object), err);
+
+	if (r == 0)
+		r = vf_check_free(w->kernel, object, err);
+	if (r == 0)
+		*ret = json_object();
+	return r;
+}
+
 static int op_nics(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
 {
 	struct host_scan s = { 0 };
@@ -139,7 +152,7 @@ static const struct {
 	op_fn fn;
 } ops[] = {
 	{ "get", op_get },     { "set", op_set }, { "nics", op_nics },
-	{ "links", op_links }, { "vfs", op_vfs },
+	{ "links", op_links }, { "vfs", op_vfs }, { "free", op_free },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)

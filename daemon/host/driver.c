@@ -330,3 +330,17 @@ int driver_set(struct kernel *k, const char *object, const char *value, struct v
 			      driver_name(want.driver));
 	return r;
 }
+
+int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err)
+{
+	_cleanup_close_ int fence = -1;
+	struct target t;
+	int r = find_target(k, object, &t, err);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || (!is_vfio(t.now.driver) && function_vfio_dev(k, &t.addr) < 0))
+		return r;
+	r = check_vfio_free(k, &t.addr, &fence, err);
+	return r < 0 ? vnet_err_wrap(err, "VF %s", t.bdf) : 0;
+}

@@ -126,4 +126,9 @@ struct knob {
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */
+
+/* May the settings of this VF ("PF/vfN") be written: has nobody it open through VFIO?
+ * Opens its group for a moment, so only for one that ledger and libvirt call free.
+ * -EBUSY: the error says who. 0 also where there is no such VF. */
+int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
 #endif

@@ -193,7 +193,7 @@ json() { # FILTER ARGS...
 }
 
 state_of() { # GUEST/NAME -> its state or "none"
-	json "[.attachments[] | select(.guest + \"/\" + .name == \"$1\") | .state][0] // \"none\"" list
+	vnet list | awk -v id="$1" '$1 == id { s = $2 } END { print s ? s : "none" }'
 }
 
 is_state() { [ "$(state_of "$1")" = "$2" ]; }
@@ -239,9 +239,9 @@ dump() {
 		cd "$host"
 		find sys dev -printf '%p %y %l\n'
 		grep -rs '' sys --exclude=ifindex || :
-		jq -r '.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"' fake.json
-		jq -Sc '.vfs[][]' fake.json
-		jq -r '.holders[] | "holder \(.address) \(.pid)"' fake.json
+		jq -r '(.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"),
+			(.vfs[][] | to_entries | sort_by(.key) | from_entries | tojson),
+			(.holders[] | "holder \(.address) \(.pid)")' fake.json
 		grep -h vnetd guests/*.xml || :
 	) | sort
 }
