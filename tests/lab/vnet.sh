@@ -7,10 +7,6 @@
 state_dir=/run/lab/state
 mkdir -p $state_dir
 
-# What a failed case before left.
-for guest in $(virsh list --all --name); do
-	guest_destroy "$guest"
-done
 pf0=$(lab_pf 0)
 pf1=$(lab_pf 1 2>/dev/null || :)
 pool0=$(pci_netdev "$pf0" || :)
@@ -105,3 +101,13 @@ attachment_state() { # GUEST/NAME -> state or "none"
 guest_has_mac() { # NAME MAC: in its live XML
 	virsh dumpxml "$1" | grep -qi "$2"
 }
+
+# Each case begins with no guest, no attachment and no VF, whatever the one before left.
+all_given_back() { [ "$(vnetctl --json list | jq '.attachments | length')" = 0 ]; }
+for guest in $(virsh list --all --name); do
+	guest_destroy "$guest"
+done
+wait_for 60 all_given_back || fail "attachments are left: $(vnetctl list)"
+for pf in $LAB_PFS; do
+	vfs_remove "$pf"
+done

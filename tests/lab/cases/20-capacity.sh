@@ -46,8 +46,7 @@ same "the VF" "$vf" "$(vnetctl --json show vm2/again | jq -r .attachment.vf)"
 
 note "the guest's end takes all back"
 virsh -q destroy vm2
-all_gone() { [ "$(vnetctl --json list | jq '.attachments | length')" = 0 ]; }
-wait_for 60 all_gone ||
+wait_for 60 all_given_back ||
 	fail "attachments stay after the guest's end: $(vnetctl list)"
 for vf in "/sys/bus/pci/devices/$pf0"/virtfn*; do
 	same "$(basename "$vf")" none "$(pci_driver "$(basename "$(readlink "$vf")")")"
