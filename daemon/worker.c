@@ -228,16 +228,35 @@ static void lane_unstick(struct lane *l)
 	log_info(l->name, "the kernel came back: %s", l->stuck_text);
 }
 
+static int worker_died(const struct worker_call *c, struct vnet_err *err)
+{
+	return vnet_err_set(err, -EPIPE, VNET_E_FAILED,
+			    "the worker died while it did: %s; see the journal", c->text);
+}
+
+static int lane_write(struct lane *l, struct vnet_err *err)
+{
+	int r = wire_queue(l->wire, l->now->request, NULL, err);
+
+	return r < 0 ? r : wire_flush(l->wire, err);
+}
+
 static int lane_send(struct lane *l, struct vnet_err *err)
 {
-	int r = l->wire ? 0 : lane_start_worker(l, err);
+	bool idled = l->wire;
+	int r = idled ? lane_write(l, err) : 0;
 
-	if (r < 0)
-		return r;
-	r = wire_queue(l->wire, l->now->request, NULL, err);
-	if (r < 0)
-		return r;
-	r = wire_flush(l->wire, err);
+	/* One that died while it had nothing to do, its death not seen yet: it has not
+	 * read this call, so another may do it. */
+	if (idled && r == -EPIPE)
+		lane_drop_worker(l);
+	if (!l->wire) {
+		r = lane_start_worker(l, err);
+		if (r == 0)
+			r = lane_write(l, err);
+	}
+	if (r == -EPIPE || r == -ESRCH) /* dead before it could read, or be watched */
+		return worker_died(l->now, err);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -314,11 +333,8 @@ static void lane_worker_died(struct lane *l)
 
 	lane_drop_worker(l);
 	lane_unstick(l);
-	if (c) {
-		vnet_err_set(&err, -EPIPE, VNET_E_FAILED,
-			     "the worker died while it did: %s; see the journal", c->text);
-		call_finish(c, -EPIPE, NULL, &err);
-	}
+	if (c)
+		call_finish(c, worker_died(c, &err), NULL, &err);
 	lane_run(l);
 }
 

@@ -125,6 +125,40 @@ static void test_death_is_an_error_not_a_hang(void **state)
 	fixture_free(f);
 }
 
+/* Whoever dies with nothing to do is not missed: the call that finds it dead goes to
+ * another, and is answered. */
+static void test_death_while_idle(void **state)
+{
+	struct fixture *f = fixture_new("dd bs=1 count=1 <&3 >/dev/null 2>&1\n"
+					"printf '{\"id\":1,\"result\":{}}\\000' >&3\n"
+					"exec sleep 0.1");
+
+	(void)state;
+	call(f, "scan");
+	run_until(f, 1);
+	assert_int_equal(f->last, 0);
+	usleep(400000); /* it is dead, and the loop has not looked */
+	call(f, "scan");
+	run_until(f, 2);
+	assert_int_equal(f->last, 0);
+	fixture_free(f);
+}
+
+/* Gone before it was written to, and before it could be watched. */
+static void test_death_at_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct fixture *f = fixture_new("kill -9 $$");
+
+		call(f, "scan");
+		run_until(f, 1);
+		assert_int_equal(f->last, -EPIPE);
+		assert_non_null(strstr(f->text, "died"));
+		fixture_free(f);
+	}
+}
+
 static void test_forget(void **state)
 {
 	struct fixture *f = fixture_new("exit 3");
@@ -143,6 +177,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deadline_makes_the_lane_stuck),
 		cmocka_unit_test(test_death_is_an_error_not_a_hang),
+		cmocka_unit_test(test_death_while_idle),
+		cmocka_unit_test(test_death_at_once),
 		cmocka_unit_test(test_forget),
 	};
 
