@@ -10,11 +10,13 @@ int cmd_attach(struct cli *cli, int argc, char **argv)
 	const char *why;
 	int r;
 
-	params = request_parse(cli, argc, argv, NULL,
-			       "Give a running guest a NIC.\v"
-			       "The same command again changes nothing and says the same. `vnetctl "
-			       "plan attach` shows what it would do, `vnetctl why` why it would "
-			       "choose what it does.");
+	params = request_parse(
+		cli, argc, argv, NULL,
+		"Give a guest a NIC: a running one at once, a persistent one from its next "
+		"start on.\v"
+		"The same command again changes nothing and says the same. `vnetctl "
+		"plan attach` shows what it would do, `vnetctl why` why it would "
+		"choose what it does.");
 	r = cli_call(cli, "io.vnetd.Attach", params, CLI_CHANGE_MS, &reply);
 	if (r)
 		return r;

@@ -39,9 +39,18 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 
 const struct argp cli_common_argp = { .options = common_options, .parser = parse_common };
 
+void cli_scope(struct argp_state *state, struct cli *cli, int key)
+{
+	const char *scope = key == CLI_KEY_LIVE ? "live" : "config";
+
+	if (cli->scope && strcmp(cli->scope, scope) != 0)
+		argp_error(state, "--live and --config together are the default: give none");
+	cli->scope = scope;
+}
+
 struct plain_args {
 	struct cli *cli;
-	const struct argp *argp; /* the verb's own, for its texts */
+	const struct argp *argp; /* the verb's own: texts, and options if it has any */
 	const char *word;
 	int n, min, max;
 	const char **arg;
@@ -73,6 +82,10 @@ static error_t parse_plain(int key, char *arg, struct argp_state *state)
 		if (a->n < a->min)
 			argp_error(state, "an argument is missing");
 		return 0;
+	case CLI_KEY_LIVE:
+	case CLI_KEY_CONFIG:
+		cli_scope(state, a->cli, key);
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -83,6 +96,7 @@ void cli_parse(struct cli *cli, int argc, char **argv, const struct argp *argp, 
 {
 	const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { 0 } };
 	const struct argp whole = {
+		.options = argp->options,
 		.parser = parse_plain,
 		.args_doc = argp->args_doc,
 		.doc = argp->doc,

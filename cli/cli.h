@@ -23,6 +23,7 @@ enum cli_exit {
 struct cli {
 	bool json;
 	const char *socket;
+	const char *scope; /* "live", "config", or NULL: both */
 };
 
 /* How long looking may take. A change takes as long as it takes: the daemon has its
@@ -46,6 +47,10 @@ extern const struct argp cli_common_argp;
  * or NULL; it is not counted. Fills @ret with up to @max, NULL where there is none. */
 void cli_parse(struct cli *cli, int argc, char **argv, const struct argp *argp, const char *word,
 	       int min, int max, const char **ret);
+/* Keys of the options --live and --config, which cli_parse() understands where the verb's
+ * argp has them; others call cli_scope(). */
+enum { CLI_KEY_LIVE = 0x300, CLI_KEY_CONFIG };
+void cli_scope(struct argp_state *state, struct cli *cli, int key);
 /* "VM/NAME" or "VM" "NAME" (may be NULL) as {guest, name?}. */
 json_t *cli_target(const char *guest, const char *name);
 /* {@field: @value}, or a usage error where it is not UTF-8. */

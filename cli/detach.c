@@ -33,7 +33,17 @@ static int tell(const json_t *reply, const json_t *params)
 
 int cmd_detach(struct cli *cli, int argc, char **argv)
 {
+	static const struct argp_option options[] = {
+		{ "live", CLI_KEY_LIVE, NULL, 0,
+		  "From the running guest alone: it comes back at "
+		  "its next start",
+		  0 },
+		{ "config", CLI_KEY_CONFIG, NULL, 0,
+		  "From its persistent configuration alone: a running guest keeps it", 0 },
+		{ 0 },
+	};
 	static const struct argp argp = {
+		.options = options,
 		.args_doc = "VM [NAME]\nVM/NAME",
 		.doc = "Take a NIC back from a guest, and leave the host as it was.\v"
 		       "NAME may be left out where the guest has only one. It is done when the "
@@ -46,6 +56,8 @@ int cmd_detach(struct cli *cli, int argc, char **argv)
 
 	cli_parse(cli, argc, argv, &argp, NULL, 1, 2, arg);
 	params = cli_target(arg[0], arg[1]);
+	if (cli->scope)
+		cli_put(params, "scope", cli->scope);
 	r = cli_call(cli, "io.vnetd.Detach", json_incref(params), CLI_CHANGE_MS, &reply);
 	if (r)
 		return r;

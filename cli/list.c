@@ -3,7 +3,17 @@
 #include "cli/out.h"
 #include "lib/json.h"
 
-enum { COL_ATTACHMENT, COL_STATE, COL_MODE, COL_DEVICE, COL_MAC, COL_VLAN, COL_POOL, COL_HANDOVER };
+enum {
+	COL_ATTACHMENT,
+	COL_STATE,
+	COL_MODE,
+	COL_DEVICE,
+	COL_MAC,
+	COL_VLAN,
+	COL_POOL,
+	COL_HANDOVER,
+	COL_PERSISTENT
+};
 
 static const struct out_column columns[] = {
 	[COL_ATTACHMENT] = { .name = "ATTACHMENT" },
@@ -14,6 +24,7 @@ static const struct out_column columns[] = {
 	[COL_VLAN] = { .name = "VLAN" },
 	[COL_POOL] = { .name = "POOL" },
 	[COL_HANDOVER] = { .name = "HANDOVER" },
+	[COL_PERSISTENT] = { .name = "PERSISTENT" },
 };
 
 static void print(const json_t *attachments)
@@ -36,6 +47,7 @@ static void print(const json_t *attachments)
 		out_cell(row, COL_VLAN, out_vlan(json_object_get(a, "vlan"), vlan, sizeof(vlan)));
 		out_cell(row, COL_POOL, out_str(a, "pool"));
 		out_cell(row, COL_HANDOVER, out_str(a, "handover"));
+		out_cell(row, COL_PERSISTENT, out_true(a, "persistent") ? "yes" : "no");
 	}
 	out_table_end(&t);
 

@@ -15,7 +15,7 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{ "attach", "VM [OPTION...]", "give a running guest a NIC", cmd_attach },
+	{ "attach", "VM [OPTION...]", "give a guest a NIC", cmd_attach },
 	{ "detach", "VM [NAME]", "take it back", cmd_detach },
 	{ "list", "", "all attachments", cmd_list },
 	{ "show", "VM/NAME", "one of them, and what was done for it", cmd_show },

@@ -22,6 +22,9 @@ static const struct argp_option options[] = {
 	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
 	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
 	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },
+	{ "live", CLI_KEY_LIVE, NULL, 0, "The running guest alone, until it stops", 0 },
+	{ "config", CLI_KEY_CONFIG, NULL, 0,
+	  "Its persistent configuration alone, from its next start on", 0 },
 	{ 0 },
 };
 
@@ -82,6 +85,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_VLAN:
 		add_vlan(state, a, arg);
 		return 0;
+	case CLI_KEY_LIVE:
+	case CLI_KEY_CONFIG:
+		cli_scope(state, a->cli, key);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (a->word && strcmp(arg, a->word) != 0)
 			argp_error(state, "'%s' is not known here: '%s' is", arg, a->word);
@@ -120,6 +127,8 @@ json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, 
 		json_put(a.params, "modes", a.modes);
 	else
 		json_decref(a.modes);
+	if (cli->scope)
+		cli_put(a.params, "scope", cli->scope);
 	target = cli_target(a.guest, a.name);
 	json_object_update(a.params, target);
 	json_decref(target);

@@ -79,6 +79,8 @@ static void print(const json_t *reply)
 	field("mac", out_str(a, "mac"));
 	field("vlan", out_vlan(json_object_get(a, "vlan"), text, sizeof(text)));
 	field("handover", out_str(a, "handover"));
+	field("persistent",
+	      out_true(a, "persistent") ? "yes: the guest has it at each start" : "no");
 	print_effects(json_object_get(reply, "effects"));
 }
 

@@ -13,13 +13,26 @@
 
 #define ASK_GET_DEADLINE_MS 10000
 
+/* As it is now: its guest's configuration may have been changed by others. */
+static json_t *attachment_json(const struct attachment *a)
+{
+	const struct guest *g = attachment_guest(a);
+	struct vnet_attachment v = a->v;
+
+	v.persistent = g && guest_config_has_nic(g, v.name);
+	return model_attachment_to_json(&v);
+}
+
 void list_run(struct manager *m, reply_fn reply, void *user)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	json_t *list = json_array();
+	struct vnet_attachment v;
 
 	for (const struct attachment *a = m->attachments->list; a; a = a->next)
-		json_array_append_new(list, model_attachment_to_json(&a->v));
+		json_array_append_new(list, attachment_json(a));
+	for (size_t i = 0; i < ATTACHMENTS_MAX && reserved_at(m->attachments, i, &v); i++)
+		json_array_append_new(list, model_attachment_to_json(&v));
 	reply(user, 0, json_pack("{s:o}", "attachments", list), &err);
 }
 
@@ -33,26 +46,27 @@ static json_t *effect_json(const struct effect *e)
 			 stays ? NULL : e->restore);
 }
 
-void show_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user)
+void show_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
 {
 	struct vnet_err err = VNET_ERR_INIT;
-	const struct attachment *a = attachment_find(m->attachments, guest, name);
+	const struct attachment *a = attachment_find(m->attachments, r->guest, r->name);
 	json_t *effects = json_array();
+	struct vnet_attachment v;
 
-	if (!a) {
+	if (!a && !reserved_find(m->attachments, r->guest, r->name, &v)) {
 		json_decref(effects);
 		vnet_err_set(&err, -ENOENT, VNET_E_NOT_FOUND,
 			     "there is no attachment %s/%s: `vnetctl list` shows those there are",
-			     guest, name);
+			     r->guest, r->name);
 		reply(user, err.code, NULL, &err);
 		return;
 	}
-	for (size_t i = 0; a->journal && i < a->journal->n; i++) {
+	for (size_t i = 0; a && a->journal && i < a->journal->n; i++) {
 		json_array_append_new(effects, effect_json(&a->journal->effects[i]));
 	}
 	reply(user, 0,
-	      json_pack("{s:o,s:o}", "attachment", model_attachment_to_json(&a->v), "effects",
-			effects),
+	      json_pack("{s:o,s:o}", "attachment",
+			a ? attachment_json(a) : model_attachment_to_json(&v), "effects", effects),
 	      &err);
 }
 
@@ -65,6 +79,7 @@ struct ask {
 	reply_fn reply;
 	void *user;
 	struct vnet_attachment a; /* plan: as if it were made */
+	enum domains_where where;
 	struct plan steps;
 	size_t at;
 	json_t *verdicts, *warnings, *done;
@@ -88,11 +103,11 @@ static void plan_end(struct ask *ask)
 	struct vnet_err err = VNET_ERR_INIT;
 	char text[256];
 
-	snprintf(
-		text, sizeof(text),
-		"virsh attach-device %s: <interface type='hostdev' managed='no'>, alias " VNETD_ALIAS_PREFIX
-		"%s",
-		ask->a.asked.guest, ask->a.name);
+	snprintf(text, sizeof(text),
+		 "virsh attach-device %s%s%s: <interface type='hostdev' managed='no'>, "
+		 "alias " VNETD_ALIAS_PREFIX "%s",
+		 ask->a.asked.guest, ask->where & IN_LIVE ? " --live" : "",
+		 ask->where & IN_CONFIG ? " --config" : "", ask->a.name);
 	ask_end(ask, 0,
 		json_pack("{s:o,s:O,s:s,s:O,s:O}", "attachment", model_attachment_to_json(&ask->a),
 			  "steps", ask->done, "handover", text, "warnings", ask->warnings,
@@ -130,7 +145,9 @@ static void plan_next(struct ask *ask)
 	const struct plan_step *step = &ask->steps.step[ask->at];
 	char lane[PCI_ADDR_STR];
 
-	if (ask->at == ask->steps.n)
+	/* The VF itself is not touched before its guest starts. */
+	if (ask->at == ask->steps.n ||
+	    (ask->where == IN_CONFIG && step->knob->owner == KNOB_OF_ATTACHMENT))
 		plan_end(ask);
 	else if (workers_call(ask->m->workers, txn_lane(step->knob, step->object, lane), "get",
 			      json_pack("{s:s,s:s}", "knob", step->knob->name, "object",
@@ -190,7 +207,8 @@ static void ask_choose(void *user, int r, struct vnet_err *err)
 {
 	struct ask *ask = user;
 	struct selection s = { 0 };
-	const struct guest *g = r == 0 ? attach_guest(ask->m, &ask->request, err) : NULL;
+	const struct guest *g = r == 0 ? attach_guest(ask->m, &ask->request, &ask->where, err)
+				       : NULL;
 
 	if (r == 0)
 		r = g ? select_run(ask->m, &ask->request, g, NULL, &s, err) : err->code;
@@ -242,29 +260,12 @@ static void plan_begin(struct manager *m, struct waiter *w)
 	ask_begin(m, w, true);
 }
 
-static void ask_run(struct manager *m, const struct vnet_request *r,
-		    void (*go)(struct manager *, struct waiter *), reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	struct waiter *w = calloc(1, sizeof(*w));
-
-	if (!w) {
-		reply(user, vnet_err_errno(&err, -ENOMEM, "ask"), NULL, &err);
-		return;
-	}
-	w->go = go;
-	w->request = *r;
-	w->reply = reply;
-	w->user = user;
-	attachments_when_known(m->attachments, w);
-}
-
 void why_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
 {
-	ask_run(m, r, why_begin, reply, user);
+	attachments_serve(m, r, why_begin, reply, user);
 }
 
 void plan_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
 {
-	ask_run(m, r, plan_begin, reply, user);
+	attachments_serve(m, r, plan_begin, reply, user);
 }

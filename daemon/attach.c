@@ -23,80 +23,6 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-/* ---- what the request means ---- */
-
-const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,
-				 struct vnet_err *err)
-{
-	const struct guest *g = domains_find(m->domains, r->guest);
-
-	if (!g) {
-		vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
-			     "libvirt knows no guest %s: `virsh list --all` shows those there are",
-			     r->guest);
-		return NULL;
-	}
-	if (!g->active) {
-		vnet_err_set(err, -ESRCH, VNET_E_FAILED,
-			     "guest %s does not run: start it first (virsh start %s)", g->name,
-			     g->name);
-		return NULL;
-	}
-	return g;
-}
-
-static bool name_taken(struct manager *m, const struct guest *g, const char *name)
-{
-	return attachment_find(m->attachments, g->uuid, name) || guest_has_nic(g, name);
-}
-
-int attach_name(struct manager *m, const struct guest *g, const struct vnet_request *r,
-		char ret[static NIC_NAME_MAX], struct vnet_err *err)
-{
-	if (r->name[0]) {
-		snprintf(ret, NIC_NAME_MAX, "%s", r->name);
-		if (name_taken(m, g, ret))
-			return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
-					    "guest %s has a NIC %s already: choose another --name",
-					    g->name, ret);
-		return 0;
-	}
-	for (unsigned i = 0; i < ATTACHMENTS_MAX; i++) {
-		snprintf(ret, NIC_NAME_MAX, "net%u", i);
-		if (!name_taken(m, g, ret))
-			return 0;
-	}
-	return vnet_err_set(err, -EDQUOT, VNET_E_LIMIT, "guest %s: no name netN is free", g->name);
-}
-
-void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
-		      const struct attachment *self, char *ret, size_t size)
-{
-	const struct host_scan *s = inventory_scan(m->inventory);
-	const struct guest *g;
-	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
-
-	ret[0] = '\0';
-	for (const struct attachment *a = m->attachments->list; a && !ret[0]; a = a->next) {
-		if (a != self && mac_eq(&a->v.mac, mac))
-			snprintf(ret, size, "attachment %s", attachment_id(a, id));
-	}
-	for (size_t i = 0; i < s->n_vfs && !ret[0]; i++) {
-		if (pci_addr_eq(&s->vfs[i].pf, pf) && mac_eq(&s->vfs[i].mac, mac))
-			snprintf(ret, size, "VF %d of %s", s->vfs[i].index, pci_addr_str(pf, addr));
-	}
-	for (size_t i = 0; i < s->n_links && !ret[0]; i++) {
-		if (s->links[i].has_mac && mac_eq(&s->links[i].mac, mac))
-			snprintf(ret, size, "the host's interface %s", s->links[i].name);
-	}
-	for (size_t i = 0; (g = domains_at(m->domains, i)) && !ret[0]; i++) {
-		for (size_t k = 0; k < g->n_macs && !ret[0]; k++) {
-			if (mac_eq(&g->macs[k], mac))
-				snprintf(ret, size, "guest %s", g->name);
-		}
-	}
-}
-
 /* The MAC that was asked for, refused where it is taken; else one that is not. */
 static int choose_mac(struct attachment *a, struct vnet_err *err)
 {
@@ -148,14 +74,24 @@ static void attach_fail(struct attachment *a, struct vnet_err *err)
 	attachment_release(a);
 }
 
+/* Of a guest that a hook has said to start libvirt's own word is still to come. */
+static bool lost_it(const struct attachment *a)
+{
+	const struct guest *g = attachment_guest(a);
+
+	return !g || (!g->starting && (!g->active || !guest_has_nic(g, a->v.name)));
+}
+
 static void attach_confirmed(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
-	const struct guest *g;
 	char id[ATTACHMENT_ID_MAX];
 
 	a->txn = txn_free(a->txn);
-	if (r < 0) {
+	if (r < 0 && a->by_hook) {
+		/* Taking it from a guest that is starting would be worse. */
+		log_err(3, attachment_id(a, id), err, "%s: not all is set as it was asked for", id);
+	} else if (r < 0) {
 		/* The guest has it, but not as it was asked for: that is no NIC for it. */
 		vnet_err_wrap(err, "attach %s", attachment_id(a, id));
 		a->cause = *err;
@@ -169,8 +105,7 @@ static void attach_confirmed(void *user, int r, struct vnet_err *err)
 				   "verdicts", a->verdicts),
 			 err);
 	/* What was told of the guest meanwhile was left for now. */
-	g = attachment_guest(a);
-	if (a->v.state == AT_IN_USE && (!g || !g->active || !guest_has_nic(g, a->v.name)))
+	if (a->v.state == AT_IN_USE && lost_it(a))
 		reconcile_one(a);
 }
 
@@ -206,6 +141,23 @@ void attachment_confirm(struct attachment *a)
 
 /* ---- the hand-over ---- */
 
+/* It is in the persistent XML alone, and that is where it is remembered: nothing of the VF
+ * was set, and what the pool was given stays. */
+void attachment_reserved(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX];
+
+	a->v.state = AT_RESERVED;
+	a->v.persistent = true;
+	log_info(attachment_id(a, id), "%s: reserved in the guest's configuration", id);
+	attachment_reply(a, 0,
+			 json_pack("{s:o,s:O?}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts", a->verdicts),
+			 &err);
+	attachment_drop(a);
+}
+
 static void attach_unknown(struct attachment *a, struct vnet_err *err)
 {
 	char id[ATTACHMENT_ID_MAX];
@@ -228,7 +180,11 @@ static void attach_reread(void *user, int r, struct vnet_err *err)
 		attach_unknown(a, err);
 		return;
 	}
-	if (g && g->active && guest_has_nic(g, a->v.name)) {
+	if (!(a->where & IN_LIVE) && g && guest_config_has_nic(g, a->v.name)) {
+		attachment_reserved(a);
+		return;
+	}
+	if ((a->where & IN_LIVE) && g && g->active && guest_has_nic(g, a->v.name)) {
 		attachment_confirm(a);
 		return;
 	}
@@ -243,7 +199,10 @@ static void attach_handed(void *user, int r, struct vnet_err *err)
 	attachment_timer(a, 0, NULL);
 	if (r == 0 && (r = fault_point("handover:after")) < 0)
 		vnet_err_errno(err, r, "fault point");
-	if (r == 0) {
+	a->v.persistent = r == 0 && (a->where & IN_CONFIG);
+	if (r == 0 && !(a->where & IN_LIVE)) {
+		attachment_reserved(a);
+	} else if (r == 0) {
 		attachment_confirm(a);
 	} else if (err->name == VNET_E_UNAVAILABLE) {
 		attach_unknown(a, err);
@@ -277,7 +236,7 @@ static int hand_over(struct attachment *a, struct vnet_err *err)
 	struct guest_nic nic;
 	int r;
 
-	if (!g || !g->active)
+	if (!a->by_hook && (!g || ((a->where & IN_LIVE) && !g->active)))
 		return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "the guest stopped meanwhile");
 	r = select_deliver(m, &a->v, g, &d, err);
 	if (r < 0)
@@ -295,18 +254,32 @@ static int hand_over(struct attachment *a, struct vnet_err *err)
 	r = journal_add_handover(a->journal, "hostdev", d.value, err);
 	if (r < 0)
 		return r;
+	if (a->by_hook) {
+		hook_nic_ready(a);
+		return 0;
+	}
 	attachment_guest_nic(a, &nic);
 	attachment_timer(a, HANDOVER_WAIT_SEC * UINT64_C(1000), on_handover_late);
-	return domains_attach(m->domains, a->v.uuid, &nic, attach_handed, a, err);
+	return domains_attach(m->domains, a->v.uuid, a->where, &nic, attach_handed, a, err);
 }
 
 /* ---- turning the knobs ---- */
+
+/* libvirt did not wait for its hook's answer: the guest does not start. */
+static int given_up(const struct attachment *a, struct vnet_err *err)
+{
+	return a->given_up ? vnet_err_set(err, -ECANCELED, VNET_E_FAILED,
+					  "the start of the guest was given up meanwhile")
+			   : 0;
+}
 
 static void attach_turned(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 
 	a->txn = txn_free(a->txn);
+	if (r == 0)
+		r = given_up(a, err);
 	if (r == 0)
 		r = hand_over(a, err);
 	if (r < 0)
@@ -334,6 +307,8 @@ static void attach_recheck(void *user, int r, struct vnet_err *err)
 	struct verdict verdict;
 
 	if (r == 0)
+		r = given_up(a, err);
+	if (r == 0)
 		r = select_probe(m, &a->v, g, &verdict, err);
 	if (r == 0 && verdict.score == 0)
 		r = vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "%s", verdict.reason);
@@ -343,11 +318,16 @@ static void attach_recheck(void *user, int r, struct vnet_err *err)
 			err, -ENODEV, VNET_E_FAILED,
 			"VF %d is not there though its PF was given VFs: see the kernel log",
 			a->v.vf_index);
+	if (r == 0 && a->by_hook)
+		r = hook_nic_check(a, &vf->addr, err);
 	if (r == 0) {
 		a->v.vf = vf->addr;
 		r = attachment_set_state(a, AT_PREPARING, "", err);
 	}
-	if (r == 0)
+	/* What is only written into a configuration needs its address, no more. */
+	if (r == 0 && a->where == IN_CONFIG)
+		r = hand_over(a, err);
+	else if (r == 0)
 		r = start_txn(a, KNOB_OF_ATTACHMENT, attach_turned, err);
 	if (r < 0)
 		attach_fail(a, err);
@@ -365,7 +345,7 @@ static void attach_pool_done(void *user, int r, struct vnet_err *err)
 		inventory_refresh(a->owner->m->inventory, attach_recheck, a);
 }
 
-static int begin_turning(struct attachment *a, struct vnet_err *err)
+int attachment_turn(struct attachment *a, struct vnet_err *err)
 {
 	struct manager *m = a->owner->m;
 	char file[ATTACHMENT_FILE_MAX], id[ATTACHMENT_ID_MAX];
@@ -415,7 +395,7 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 	struct attachment *a = user;
 	struct manager *m = a->owner->m;
 	struct selection s = { 0 };
-	const struct guest *g = r == 0 ? attach_guest(m, &a->v.asked, err) : NULL;
+	const struct guest *g = r == 0 ? attach_guest(m, &a->v.asked, &a->where, err) : NULL;
 
 	if (r == 0)
 		r = g ? select_run(m, &a->v.asked, g, &a->v, &s, err) : err->code;
@@ -428,7 +408,7 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 		r = select_refuse(&s, &a->v.asked, err);
 	}
 	if (r == 0)
-		r = begin_turning(a, err);
+		r = attachment_turn(a, err);
 	selection_done(&s);
 	if (r < 0)
 		attach_refuse(a, err);
@@ -436,47 +416,15 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 
 /* ---- taking the request ---- */
 
-/* The same request again gets the same answer. */
-static bool same_request(const struct attachment *a, const struct vnet_request *r)
-{
-	const struct vnet_request *was = &a->v.asked;
-
-	return strcmp(was->pool, r->pool) == 0 && was->has_mac == r->has_mac &&
-	       (!r->has_mac || mac_eq(&was->mac, &r->mac)) && was->vlan.id == r->vlan.id &&
-	       was->vlan.qos == r->vlan.qos && was->vlan.proto == r->vlan.proto &&
-	       was->n_modes == r->n_modes && memcmp(was->modes, r->modes, sizeof(r->modes)) == 0;
-}
-
-static bool answer_repeat(struct manager *m, const struct guest *g, struct waiter *w)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	struct attachment *a;
-
-	a = w->request.name[0] ? attachment_find(m->attachments, g->uuid, w->request.name) : NULL;
-	if (!a || !same_request(a, &w->request))
-		return false;
-	if (a->v.state == AT_IN_USE && !a->txn) {
-		w->reply(w->user, 0,
-			 json_pack("{s:o,s:[]}", "attachment", model_attachment_to_json(&a->v),
-				   "verdicts"),
-			 &err);
-	} else {
-		vnet_err_set(&err, -EBUSY, VNET_E_BUSY,
-			     "attach %s/%s: it is %s now: try again later", g->name, a->v.name,
-			     attachment_state_str(a->txn ? AT_PREPARING : a->v.state));
-		w->reply(w->user, err.code, NULL, &err);
-	}
-	return true;
-}
-
 static void attach_begin(struct manager *m, struct waiter *w)
 {
 	struct vnet_err err = VNET_ERR_INIT;
-	const struct guest *g = attach_guest(m, &w->request, &err);
+	enum domains_where where = 0;
+	const struct guest *g = attach_guest(m, &w->request, &where, &err);
 	char name[NIC_NAME_MAX];
 	struct attachment *a;
 
-	if (g && answer_repeat(m, g, w))
+	if (g && attach_answer_repeat(m, g, where, w))
 		return;
 	if (!g || attach_name(m, g, &w->request, name, &err) < 0 ||
 	    !(a = attachment_new(m->attachments, &err))) {
@@ -490,6 +438,7 @@ static void attach_begin(struct manager *m, struct waiter *w)
 	snprintf(a->v.name, sizeof(a->v.name), "%s", name);
 	a->v.vlan = w->request.vlan;
 	a->v.state = AT_PREPARING;
+	a->where = where;
 	a->reply = w->reply;
 	a->reply_user = w->user;
 	inventory_refresh(m->inventory, attach_choose, a);
@@ -497,16 +446,5 @@ static void attach_begin(struct manager *m, struct waiter *w)
 
 void attach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
 {
-	struct vnet_err err = VNET_ERR_INIT;
-	struct waiter *w = calloc(1, sizeof(*w));
-
-	if (!w) {
-		reply(user, vnet_err_errno(&err, -ENOMEM, "attach"), NULL, &err);
-		return;
-	}
-	w->go = attach_begin;
-	w->request = *r;
-	w->reply = reply;
-	w->user = user;
-	attachments_when_known(m->attachments, w);
+	attachments_serve(m, r, attach_begin, reply, user);
 }

@@ -41,9 +41,9 @@ void attachments_removal_failed(struct attachments *as, const char *uuid, const 
  * plan: {attachment, steps: [{knob, object, owner, before, after, changes}],
  *        handover: text, warnings: [text], verdicts}; touches nothing. */
 void attach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
-void detach_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user);
+void detach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 void list_run(struct manager *m, reply_fn reply, void *user);
-void show_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user);
+void show_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 void why_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 void plan_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 #endif

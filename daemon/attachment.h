@@ -37,6 +37,13 @@ struct attachment {
 	struct txn *txn;
 	struct plan plan;
 	size_t plan_next;
+	enum domains_where where; /* of an attach or detach: which XMLs */
+	/* A starting guest's: made by libvirt's hook, which asks for what the guest's XML
+	 * names; libvirt itself then hands it over. */
+	bool by_hook;
+	struct pci_addr named; /* by_hook: the VF's address in that XML */
+	struct hook *hook;     /* that waits for it, or NULL */
+	bool given_up;	       /* by_hook: nobody waits for it any more */
 	bool pool_back; /* a failed attach: the pool's knobs go back too, where no VF was made */
 	bool idle_back; /* the VF is of vnetd's making: it goes back to idle */
 	bool released;	/* attachment_release() is at it */
@@ -51,12 +58,15 @@ struct attachment {
 	bool residue_busy;     /* and was EBUSY */
 };
 
+struct waiter;
+typedef void (*waiter_fn)(struct manager *m, struct waiter *w);
+
 /* A request that waits for the list of guests. */
 struct waiter {
 	struct waiter *next;
 	struct attachments *owner;
 	sd_event_source *timer;
-	void (*go)(struct manager *m, struct waiter *w);
+	waiter_fn go;
 	struct vnet_request request; /* attach, why, plan; detach: guest and name */
 	reply_fn reply;
 	void *user;
@@ -73,6 +83,8 @@ struct attachments {
 	unsigned old_tries;
 	sd_event_source *old_workers; /* looks again whether they are done */
 	sd_event_source *releases;    /* ends the wait for what is taken back at first */
+	struct hook *hooks;	      /* under way */
+	sd_event_source *hooks_kick;  /* has them looked at */
 };
 
 /* ---- the ledger (ledger.c) ---- */
@@ -94,8 +106,10 @@ const char *attachment_id(const struct attachment *a, char buf[static ATTACHMENT
 /* Answer whoever waits, once; takes over @result. */
 void attachment_reply(struct attachment *a, int r, json_t *result, struct vnet_err *err);
 void attachment_timer(struct attachment *a, uint64_t msec, sd_event_time_handler_t handler);
-/* Runs w->go when the guests are known, or answers that they are not. Takes over w. */
-void attachments_when_known(struct attachments *as, struct waiter *w);
+/* Runs @go when the guests are known and what was under way at the last start is
+ * decided; or answers, after a while, that they are not. */
+void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
+		       reply_fn reply, void *user);
 const struct guest *attachment_guest(const struct attachment *a);
 void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
 
@@ -104,6 +118,9 @@ void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
  * waiting client with the outcome, or with a->cause where that is set. */
 void attachment_release(struct attachment *a);
 
+/* An administrator's detach from the running guest (and, by a->where, from its persistent
+ * XML): of one that is stuck or unknown it is first asked whether the guest has it. */
+void attachment_detach(struct attachment *a);
 /* Ask the guest to let go of it, then release; answers as a detach does, or with
  * a->cause where that is set. */
 void attachment_give_back(struct attachment *a);
@@ -115,12 +132,41 @@ void attachment_confirm(struct attachment *a);
 /* "" or in words where this MAC is in use on the pool of @pf, or in a guest. */
 void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
 		      const struct attachment *self, char *ret, size_t size);
-/* The guest of @r, active; an error that says what to do otherwise. */
+/* The guest of @r, and which of its XMLs an attach is about; an error that says what to
+ * do where there is none of them. */
 const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,
-				 struct vnet_err *err);
+				 enum domains_where *ret_where, struct vnet_err *err);
+/* The same request again gets the same answer: true where it did. */
+bool attach_answer_repeat(struct manager *m, const struct guest *g, enum domains_where where,
+			  struct waiter *w);
+/* It is in the guest's persistent XML, and that was all that was asked: the ledger has no
+ * more to do with it. */
+void attachment_reserved(struct attachment *a);
+/* The claim (pool, PF, VF, MAC, VLAN, mode) is chosen: turn the knobs and hand it over.
+ * <0: nothing was done. */
+int attachment_turn(struct attachment *a, struct vnet_err *err);
 /* r->name, or the first netN that the guest has not. */
 int attach_name(struct manager *m, const struct guest *g, const struct vnet_request *r,
 		char ret[static NIC_NAME_MAX], struct vnet_err *err);
+
+/* ---- hook.c ---- */
+/* All that is asked for is set: libvirt goes on. */
+void hook_nic_ready(struct attachment *a);
+/* Is the VF where the guest's XML says? */
+int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err);
+/* An attachment was dropped, or got stuck: who waits for that may go on. */
+void hooks_look(struct attachments *as);
+void hooks_free(struct attachments *as);
+
+/* ---- reserved.c: what guests' persistent XML names ---- */
+/* As an attachment, in state reserved. */
+void attachment_of_config(const struct guest *g, const struct guest_nic *nic,
+			  struct vnet_attachment *ret);
+/* The @i-th of all that no attachment of the ledger is for; false past the end. Its
+ * guest stays valid until the loop runs again. */
+bool reserved_at(struct attachments *as, size_t i, struct vnet_attachment *ret);
+bool reserved_find(struct attachments *as, const char *guest, const char *name,
+		   struct vnet_attachment *ret);
 
 /* ---- reconcile.c ---- */
 /* Read what state files and journals say; nothing is done yet. */

@@ -297,7 +297,8 @@ static int add_mac(struct guest *g, const struct mac *mac, struct vnet_err *err)
 	return 0;
 }
 
-/* Live ones come first, so the alias that is kept is the one that events carry. */
+/* One entry for what both XMLs name; under an alias of its own (libvirt gives the live one
+ * names the persistent one has not) it is another device. */
 static int add_hostdev(struct guest *g, const struct guest_hostdev *add, struct vnet_err *err)
 {
 	struct guest_hostdev *more;
@@ -305,7 +306,8 @@ static int add_hostdev(struct guest *g, const struct guest_hostdev *add, struct 
 	for (size_t i = 0; i < g->n_hostdevs; i++) {
 		struct guest_hostdev *h = &g->hostdevs[i];
 
-		if (!pci_addr_eq(&h->addr, &add->addr))
+		if (!pci_addr_eq(&h->addr, &add->addr) ||
+		    (add->alias[0] && strcmp(h->alias, add->alias) != 0))
 			continue;
 		h->live |= add->live;
 		h->config |= add->config;
@@ -357,14 +359,15 @@ static void read_numa(struct guest *g, const xmlNode *root)
 	}
 }
 
-static int read_metadata(struct guest *g, const xmlNode *root, struct vnet_err *err)
+static int read_metadata(const xmlNode *root, struct guest_nic **ret, size_t *ret_n,
+			 struct vnet_err *err)
 {
 	const xmlNode *metadata = child(root, "metadata");
 
 	for (const xmlNode *c = metadata ? metadata->children : NULL; c; c = c->next) {
 		if (is_element(c, NULL) && c->ns &&
 		    strcmp((const char *)c->ns->href, VNETD_XML_NS) == 0)
-			return read_nics(c, false, &g->nics, &g->n_nics, err);
+			return read_nics(c, false, ret, ret_n, err);
 	}
 	return 0;
 }
@@ -408,7 +411,9 @@ static int read_guest(struct guest *g, const xmlNode *live, const xmlNode *confi
 		live = NULL;
 	r = read_head(g, live ? live : config, err);
 	if (r == 0)
-		r = read_metadata(g, live ? live : config, err);
+		r = read_metadata(live ? live : config, &g->nics, &g->n_nics, err);
+	if (r == 0 && config)
+		r = read_metadata(config, &g->config_nics, &g->n_config_nics, err);
 	if (r == 0 && live)
 		r = read_devices(g, live, g->active, err);
 	if (r == 0 && config)
@@ -443,22 +448,44 @@ void guest_done(struct guest *g)
 {
 	free(g->hostdevs);
 	free(g->nics);
+	free(g->config_nics);
 	free(g->macs);
 	memset(g, 0, sizeof(*g));
 }
 
-bool guest_has_nic(const struct guest *g, const char *nic_name)
+const struct guest_hostdev *guest_device(const struct guest *g, const char *nic_name,
+					 enum domains_where where)
 {
 	const size_t prefix = strlen(VNETD_ALIAS_PREFIX);
 
 	for (size_t i = 0; i < g->n_hostdevs; i++) {
 		const struct guest_hostdev *h = &g->hostdevs[i];
 
-		if (h->live && strncmp(h->alias, VNETD_ALIAS_PREFIX, prefix) == 0 &&
+		if ((where == IN_LIVE ? h->live : h->config) &&
+		    strncmp(h->alias, VNETD_ALIAS_PREFIX, prefix) == 0 &&
 		    strcmp(h->alias + prefix, nic_name) == 0)
-			return true;
+			return h;
 	}
-	return false;
+	return NULL;
+}
+
+bool guest_has_nic(const struct guest *g, const char *nic_name)
+{
+	return guest_device(g, nic_name, IN_LIVE);
+}
+
+bool guest_config_has_nic(const struct guest *g, const char *nic_name)
+{
+	return guest_device(g, nic_name, IN_CONFIG);
+}
+
+const struct guest_nic *guest_config_nic(const struct guest *g, const char *nic_name)
+{
+	for (size_t i = 0; i < g->n_config_nics; i++) {
+		if (strcmp(g->config_nics[i].name, nic_name) == 0)
+			return guest_config_has_nic(g, nic_name) ? &g->config_nics[i] : NULL;
+	}
+	return NULL;
 }
 
 /* ---- writing ---- */

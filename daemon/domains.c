@@ -12,133 +12,24 @@
  * more (again) when something happened since it was sent. What the event itself says
  * (gone, without that device) is true in the table before anybody is told.
  *
- * Guests are keyed by UUID; their names change, and are only what the table is
- * sorted by. A request stays in the list until its done was called, so that
- * domains_drop() can silence it at any time, also from within another one's done.
+ * A hook tells of a guest's start and end before libvirt's events do: what was asked
+ * before it is stale then, and asked again.
+ *
+ * A request stays in the list until its done was called, so that domains_drop() can
+ * silence it at any time, also from within another one's done.
  */
-#include "daemon/domains.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/domains-priv.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
 #define READ_STALL_MS 3000
 #define RELIST_MS 1000
-
-enum list_state {
-	LIST_IDLE,
-	LIST_ASKED,   /* DOM_READ_ALL is under way */
-	LIST_READING, /* the guests of the list are being read */
-	LIST_RETRY,   /* it failed; the timer asks again */
-};
-
-struct domains {
-	sd_event *event;
-	const struct domains_backend *backend;
-	void *be;
-	struct domains_events events;
-	void *user;
-
-	bool connected;
-	enum domains_known known;
-	char why[VNET_ERR_TEXT_MAX];
-
-	struct guest *guests; /* sorted by name */
-	size_t n_guests;
-
-	struct domains_request *requests;
-	enum list_state list;
-	bool list_again;  /* connected anew while the list was on its way */
-	bool list_broken; /* a guest of it could not be read for want of a connection */
-	sd_event_source *timer;
-};
-
-/* Without the live devices that have @alias, or any where that is NULL. */
-static void guest_without(struct guest *g, const char *alias)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < g->n_hostdevs; i++) {
-		struct guest_hostdev *h = &g->hostdevs[i];
-
-		if (!alias || strcmp(h->alias, alias) == 0)
-			h->live = false;
-		if (h->live || h->config)
-			g->hostdevs[kept++] = *h;
-	}
-	g->n_hostdevs = kept;
-}
-
-/* ---- the table ---- */
-
-static int by_name(const void *a, const void *b)
-{
-	const struct guest *x = a, *y = b;
-	int r = strcmp(x->name, y->name);
-
-	return r ? r : strcmp(x->uuid, y->uuid);
-}
-
-static struct guest *find_uuid(const struct domains *d, const char *uuid)
-{
-	for (size_t i = 0; i < d->n_guests; i++) {
-		if (strcasecmp(d->guests[i].uuid, uuid) == 0)
-			return &d->guests[i];
-	}
-	return NULL;
-}
-
-const struct guest *domains_find(const struct domains *d, const char *name_or_uuid)
-{
-	const struct guest *g = find_uuid(d, name_or_uuid);
-
-	for (size_t i = 0; !g && i < d->n_guests; i++) {
-		if (strcmp(d->guests[i].name, name_or_uuid) == 0)
-			g = &d->guests[i];
-	}
-	return g;
-}
-
-const struct guest *domains_at(const struct domains *d, size_t i)
-{
-	return i < d->n_guests ? &d->guests[i] : NULL;
-}
-
-/* What is left in *g is the caller's to be done with. */
-static int table_put(struct domains *d, struct guest *g, struct vnet_err *err)
-{
-	struct guest *old = find_uuid(d, g->uuid), *more;
-
-	if (!old) {
-		more = reallocarray(d->guests, d->n_guests + 1, sizeof(*more));
-		if (!more)
-			return vnet_err_errno(err, -ENOMEM, "keep guest %s", g->name);
-		d->guests = more;
-		old = &more[d->n_guests++];
-		memset(old, 0, sizeof(*old));
-	}
-	guest_done(old);
-	*old = *g;
-	memset(g, 0, sizeof(*g));
-	qsort(d->guests, d->n_guests, sizeof(*d->guests), by_name);
-	return 0;
-}
-
-static void table_remove(struct domains *d, const char *uuid)
-{
-	struct guest *g = find_uuid(d, uuid);
-
-	if (!g)
-		return;
-	guest_done(g);
-	d->n_guests--;
-	memmove(g, g + 1, (size_t)(d->guests + d->n_guests - g) * sizeof(*g));
-}
 
 /* ---- requests ---- */
 
@@ -176,8 +67,8 @@ static void request_unlink(struct domains *d, struct domains_request *req)
 		*p = req->next;
 }
 
-static int ask(struct domains *d, enum domains_op op, const char *uuid, const struct guest_nic *nic,
-	       domains_done_fn done, void *user, struct vnet_err *err)
+static int ask(struct domains *d, enum domains_op op, const char *uuid, enum domains_where where,
+	       const struct guest_nic *nic, domains_done_fn done, void *user, struct vnet_err *err)
 {
 	struct domains_request *req;
 
@@ -187,6 +78,7 @@ static int ask(struct domains *d, enum domains_op op, const char *uuid, const st
 	req = request_new(d, op, uuid, err);
 	if (!req)
 		return -ENOMEM;
+	req->where = where;
 	req->nic = *nic;
 	req->done = done;
 	req->user = user;
@@ -194,37 +86,39 @@ static int ask(struct domains *d, enum domains_op op, const char *uuid, const st
 	return 0;
 }
 
-static int ask_named(struct domains *d, enum domains_op op, const char *uuid, const char *nic_name,
-		     domains_done_fn done, void *user, struct vnet_err *err)
+static int ask_named(struct domains *d, enum domains_op op, const char *uuid,
+		     enum domains_where where, const char *nic_name, domains_done_fn done,
+		     void *user, struct vnet_err *err)
 {
 	struct guest_nic nic = { .vf_index = -1 };
 
 	snprintf(nic.name, sizeof(nic.name), "%s", nic_name);
-	return ask(d, op, uuid, &nic, done, user, err);
+	return ask(d, op, uuid, where, &nic, done, user, err);
 }
 
-int domains_attach(struct domains *d, const char *uuid, const struct guest_nic *nic,
-		   domains_done_fn done, void *user, struct vnet_err *err)
+int domains_attach(struct domains *d, const char *uuid, enum domains_where where,
+		   const struct guest_nic *nic, domains_done_fn done, void *user,
+		   struct vnet_err *err)
 {
-	return ask(d, DOM_ATTACH, uuid, nic, done, user, err);
+	return ask(d, DOM_ATTACH, uuid, where, nic, done, user, err);
 }
 
-int domains_detach(struct domains *d, const char *uuid, const char *nic_name, domains_done_fn done,
-		   void *user, struct vnet_err *err)
+int domains_detach(struct domains *d, const char *uuid, enum domains_where where,
+		   const char *nic_name, domains_done_fn done, void *user, struct vnet_err *err)
 {
-	return ask_named(d, DOM_DETACH, uuid, nic_name, done, user, err);
+	return ask_named(d, DOM_DETACH, uuid, where, nic_name, done, user, err);
 }
 
 int domains_forget(struct domains *d, const char *uuid, const char *nic_name, domains_done_fn done,
 		   void *user, struct vnet_err *err)
 {
-	return ask_named(d, DOM_FORGET, uuid, nic_name, done, user, err);
+	return ask_named(d, DOM_FORGET, uuid, IN_LIVE | IN_CONFIG, nic_name, done, user, err);
 }
 
 int domains_reread(struct domains *d, const char *uuid, domains_done_fn done, void *user,
 		   struct vnet_err *err)
 {
-	return ask_named(d, DOM_READ, uuid, "", done, user, err);
+	return ask_named(d, DOM_READ, uuid, IN_LIVE | IN_CONFIG, "", done, user, err);
 }
 
 void domains_drop(struct domains *d, void *user)
@@ -366,7 +260,7 @@ static void list_finished(struct domains *d, struct domains_request *req)
 	}
 	for (size_t i = 0; r == 0 && i < req->n_guests; i++) {
 		req->guests[i].unread = true;
-		if (!find_uuid(d, req->guests[i].uuid))
+		if (!table_find(d, req->guests[i].uuid))
 			r = table_put(d, &req->guests[i], &req->err);
 	}
 	if (r < 0) {
@@ -430,14 +324,16 @@ struct outcome {
 
 static struct outcome take_in(struct domains *d, struct domains_request *req)
 {
-	const struct guest *old = find_uuid(d, req->uuid);
+	const struct guest *old = table_find(d, req->uuid);
 	bool was_active = old && old->active && !old->unread;
+	bool starting = old && old->starting;
 	struct outcome o = { 0 };
 
 	memcpy(o.uuid, req->uuid, sizeof(o.uuid));
 	if (req->n_guests > 0) {
 		bool active = req->guests[0].active;
 
+		req->guests[0].starting = starting && !active;
 		if (table_put(d, &req->guests[0], &req->err) < 0) {
 			log_err(3, req->uuid, &req->err, "guest is not up to date");
 			return o;
@@ -455,7 +351,7 @@ static struct outcome take_in(struct domains *d, struct domains_request *req)
 static void own_finished(struct domains *d, const struct domains_request *req)
 {
 	bool lost = req->err.name == VNET_E_UNAVAILABLE && req->r != -ETIMEDOUT;
-	const struct guest *g = find_uuid(d, req->uuid);
+	const struct guest *g = table_find(d, req->uuid);
 
 	if (req->again)
 		own_read(d, req->uuid, req->of_list);
@@ -469,14 +365,33 @@ static void own_finished(struct domains *d, const struct domains_request *req)
 		list_progress(d);
 }
 
+/* What a read of before the hook says is of the guest's last life. */
+static void ask_again(struct domains *d, struct domains_request *req)
+{
+	for (size_t i = 0; i < req->n_guests; i++)
+		guest_done(&req->guests[i]);
+	free(take_ptr(req->guests));
+	req->n_guests = 0;
+	req->err = VNET_ERR_INIT;
+	req->r = 0;
+	req->stale = false;
+	d->backend->submit(d->be, req);
+}
+
 static void sink_finished(void *user, struct domains_request *req)
 {
 	struct domains *d = user;
 	struct outcome o = { 0 };
 	domains_done_fn done;
 
-	if (req->op != DOM_READ_ALL)
+	if (req->stale && req->op == DOM_READ && d->connected) {
+		ask_again(d, req);
+		return;
+	}
+	if (req->op != DOM_READ_ALL && !req->stale)
 		o = take_in(d, req);
+	else if (req->stale)
+		own_read(d, req->uuid, false);
 	done = req->done;
 	req->done = NULL;
 	if (done)
@@ -501,7 +416,7 @@ static void sink_changed(void *user, const char *uuid)
 static void sink_removed(void *user, const char *uuid, const char *alias)
 {
 	struct domains *d = user;
-	struct guest *g = find_uuid(d, uuid);
+	struct guest *g = table_find(d, uuid);
 
 	if (g)
 		guest_without(g, alias);
@@ -519,15 +434,40 @@ static void sink_removal_failed(void *user, const char *uuid, const char *alias)
 static void sink_stopped(void *user, const char *uuid)
 {
 	struct domains *d = user;
-	struct guest *g = find_uuid(d, uuid);
+	const struct guest *g = table_find(d, uuid);
 
-	if (g) {
-		g->active = false;
-		guest_without(g, NULL);
-		g->n_nics = 0; /* the persistent ones come with the read */
+	/* The end of its last life, told late: what is true now, a read tells. */
+	if (!g || !g->starting) {
+		table_off(d, uuid);
+		d->events.guest_stopped(d->user, uuid);
 	}
-	d->events.guest_stopped(d->user, uuid);
 	own_read(d, uuid, false);
+}
+
+/* ---- what the hook tells ---- */
+
+static void make_stale(struct domains *d, const char *uuid)
+{
+	for (struct domains_request *req = d->requests; req; req = req->next) {
+		if (req->op != DOM_READ_ALL && strcasecmp(req->uuid, uuid) == 0)
+			req->stale = true;
+	}
+}
+
+void domains_hook_starting(struct domains *d, const char *uuid)
+{
+	struct guest *g = table_find(d, uuid);
+
+	make_stale(d, uuid);
+	table_off(d, uuid);
+	if (g)
+		g->starting = true;
+}
+
+void domains_hook_off(struct domains *d, const char *uuid)
+{
+	make_stale(d, uuid);
+	table_off(d, uuid);
 }
 
 /* ---- life ---- */

@@ -56,6 +56,10 @@ struct guest {
 	size_t n_hostdevs;
 	struct guest_nic *nics; /* our metadata, live one when active */
 	size_t n_nics;
+	struct guest_nic *config_nics; /* our metadata in the persistent XML */
+	size_t n_config_nics;
+	/* A hook said that it starts, and no read has shown it running since. */
+	bool starting;
 	struct mac *macs; /* of every <interface>, any type: to find duplicates */
 	size_t n_macs;
 };
@@ -94,29 +98,49 @@ const struct guest *domains_find(const struct domains *d, const char *name_or_uu
 const struct guest *domains_at(const struct domains *d,
 			       size_t i); /* sorted by name; NULL past end */
 
+/* Which of a guest's XMLs a call is about: the running guest's, the persistent one, both. */
+enum domains_where { IN_LIVE = 1, IN_CONFIG = 2 };
+
 /*
- * Live attach: write @nic into the guest's metadata (live), then attach
- * <interface type='hostdev' managed='no'> with @nic->vf, its MAC, VLAN id and alias.
- * Done with 0 when libvirt says it is in; <0 when libvirt said no (the metadata entry
- * was taken out again). -ETIMEDOUT, -ECONNRESET: nobody knows: ask
+ * Write @nic into the guest's metadata, then attach <interface type='hostdev'
+ * managed='no'> with @nic->vf, its MAC, VLAN id and alias; in both XMLs by one call of
+ * libvirt's, all or nothing. Done with 0 when libvirt says it is in; <0 when libvirt said
+ * no (the metadata entry was taken out again). -ETIMEDOUT, -ECONNRESET: nobody knows: ask
  * with domains_reread. Error text carries libvirt's own message.
  */
-int domains_attach(struct domains *d, const char *uuid, const struct guest_nic *nic,
-		   domains_done_fn done, void *user, struct vnet_err *err);
-/* Ask the guest to let go of ua-vnetd-NAME (live). Done with 0 when the request was
- * made; the end of it is device_removed. -ENOENT: the guest has no such device. */
-int domains_detach(struct domains *d, const char *uuid, const char *nic_name, domains_done_fn done,
-		   void *user, struct vnet_err *err);
-/* Take @nic_name out of the guest's metadata; fine when it is not there. */
+int domains_attach(struct domains *d, const char *uuid, enum domains_where where,
+		   const struct guest_nic *nic, domains_done_fn done, void *user,
+		   struct vnet_err *err);
+/* Ask the guest to let go of ua-vnetd-NAME; out of the persistent XML, where it is named,
+ * it goes with its metadata entry. Done with 0 when the request was made; the end of
+ * the live part is device_removed. -ENOENT: no XML of those has such a device. */
+int domains_detach(struct domains *d, const char *uuid, enum domains_where where,
+		   const char *nic_name, domains_done_fn done, void *user, struct vnet_err *err);
+/* Take @nic_name out of the guest's metadata, of each XML that has no such device (any
+ * more); fine when it is not there. */
 int domains_forget(struct domains *d, const char *uuid, const char *nic_name, domains_done_fn done,
 		   void *user, struct vnet_err *err);
 /* Read one guest again; after 0 domains_find() gives what is true now. */
 int domains_reread(struct domains *d, const char *uuid, domains_done_fn done, void *user,
 		   struct vnet_err *err);
+/*
+ * What libvirt's hook tells, before libvirt's own events do. Starting: what is read or
+ * told of the guest's end from before this moment is of its last life. Off: it has ended
+ * and holds nothing.
+ */
+void domains_hook_starting(struct domains *d, const char *uuid);
+void domains_hook_off(struct domains *d, const char *uuid);
 /* No done of @user will be called any more; what was asked goes on. */
 void domains_drop(struct domains *d, void *user);
-/* Does the guest's live XML have the device of our NIC @name? */
+/* The device of our NIC @nic_name in one of its XMLs, or NULL. */
+const struct guest_hostdev *guest_device(const struct guest *g, const char *nic_name,
+					 enum domains_where where);
+/* Does the guest's live XML have it? */
 bool guest_has_nic(const struct guest *g, const char *nic_name);
+/* Does its persistent one? */
+bool guest_config_has_nic(const struct guest *g, const char *nic_name);
+/* Our metadata entry of @nic_name in the persistent XML, where that has the device too. */
+const struct guest_nic *guest_config_nic(const struct guest *g, const char *nic_name);
 
 /* ---- what a back end does (libvirt.c; tests/fake/domains.c) ---- */
 
@@ -125,7 +149,8 @@ enum domains_op { DOM_READ_ALL, DOM_READ, DOM_ATTACH, DOM_DETACH, DOM_FORGET };
 struct domains_request {
 	enum domains_op op;
 	char uuid[UUID_STR];
-	struct guest_nic nic; /* DOM_ATTACH: all; DOM_DETACH, DOM_FORGET: name */
+	enum domains_where where; /* DOM_ATTACH, DOM_DETACH */
+	struct guest_nic nic;	  /* DOM_ATTACH: all; DOM_DETACH, DOM_FORGET: name */
 	/* filled by the back end: */
 	int r;
 	struct vnet_err err;
@@ -138,6 +163,7 @@ struct domains_request {
 	domains_done_fn done;
 	void *user;
 	bool own, again, of_list;
+	bool stale; /* sent before a hook told of another life of the guest */
 	struct domains_request *next;
 };
 

@@ -47,7 +47,19 @@ const struct nic *inventory_group_blocker(const struct host_scan *s, const struc
 
 /* ---- guests ---- */
 
-static bool held_by_guest(const struct domains *d, const struct nic *n, struct held *ret)
+/* The guest's own XML may name what its attachment is made of. */
+static bool names_for(const struct guest *g, const struct guest_hostdev *h,
+		      const struct vnet_attachment *self)
+{
+	size_t prefix = strlen(VNETD_ALIAS_PREFIX);
+
+	return self && strcmp(g->uuid, self->uuid) == 0 &&
+	       strncmp(h->alias, VNETD_ALIAS_PREFIX, prefix) == 0 &&
+	       strcmp(h->alias + prefix, self->name) == 0;
+}
+
+static bool held_by_guest(const struct domains *d, const struct nic *n,
+			  const struct vnet_attachment *self, struct held *ret)
 {
 	const struct guest *g;
 
@@ -57,7 +69,7 @@ static bool held_by_guest(const struct domains *d, const struct nic *n, struct h
 		for (size_t k = 0; k < g->n_hostdevs; k++) {
 			const struct guest_hostdev *h = &g->hostdevs[k];
 
-			if (!pci_addr_eq(&h->addr, &n->addr))
+			if (!pci_addr_eq(&h->addr, &n->addr) || names_for(g, h, self))
 				continue;
 			ret->by = HELD_BY_GUEST;
 			snprintf(ret->name, sizeof(ret->name), "%s", g->name);
@@ -222,12 +234,13 @@ void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char
 		snprintf(ret, size, "%s", held.text);
 }
 
-bool inventory_held(const struct manager *m, const struct nic *n, struct held *ret)
+bool inventory_held(const struct manager *m, const struct nic *n,
+		    const struct vnet_attachment *self, struct held *ret)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
 
 	*ret = (struct held){ .by = HELD_NOT };
-	return held_by_guest(m->domains, n, ret) || held_by_process(s, n, ret) ||
+	return held_by_guest(m->domains, n, self, ret) || held_by_process(s, n, ret) ||
 	       held_by_host(s, n, ret);
 }
 
@@ -238,7 +251,7 @@ bool inventory_holder(const struct manager *m, const struct nic *n, struct held 
 	if (n->kind == NIC_VF && m->attachments)
 		a = attachments_holder(m->attachments, &n->pf, n->vf_index);
 	if (!a)
-		return inventory_held(m, n, ret);
+		return inventory_held(m, n, NULL, ret);
 	*ret = (struct held){ .by = HELD_BY_ATTACHMENT };
 	model_attachment_id(a, ret->name);
 	snprintf(ret->text, sizeof(ret->text), "attachment %s (%s)", ret->name,

@@ -472,11 +472,17 @@ const struct host_scan *inventory_scan(const struct inventory *inv)
 	return &inv->scan;
 }
 
-void inventory_in_use(const struct inventory *inv, const struct nic *n, char *ret, size_t size)
+void inventory_in_use_for(const struct inventory *inv, const struct nic *n,
+			  const struct vnet_attachment *self, char *ret, size_t size)
 {
 	struct held held;
 
-	if (!inventory_held(inv->m, n, &held))
+	if (!inventory_held(inv->m, n, self, &held))
 		held.text[0] = '\0';
 	snprintf(ret, size, "%s", held.text);
+}
+
+void inventory_in_use(const struct inventory *inv, const struct nic *n, char *ret, size_t size)
+{
+	inventory_in_use_for(inv, n, NULL, ret, size);
 }

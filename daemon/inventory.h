@@ -11,6 +11,7 @@
 #include "daemon/host/nic.h"
 #include "daemon/reply.h"
 #include "lib/err.h"
+#include "lib/model.h"
 
 struct manager;
 struct inventory;
@@ -33,6 +34,9 @@ const struct host_scan *inventory_scan(const struct inventory *inv);
  * domain's XML, a process with its group or cdev open, a host interface that is up,
  * in a bridge, has addresses, or went to another network namespace. */
 void inventory_in_use(const struct inventory *inv, const struct nic *n, char *ret, size_t size);
+/* The same, @self's own guest naming it for @self left aside. */
+void inventory_in_use_for(const struct inventory *inv, const struct nic *n,
+			  const struct vnet_attachment *self, char *ret, size_t size);
 /* "" or in words why the host itself needs this PF: its addresses, routes, bridge, bond. */
 void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char *ret, size_t size);
 
@@ -44,7 +48,8 @@ struct held {
 	pid_t pid;		      /* of a process, else 0 */
 	char text[REASON_MAX];
 };
-bool inventory_held(const struct manager *m, const struct nic *n, struct held *ret);
+bool inventory_held(const struct manager *m, const struct nic *n,
+		    const struct vnet_attachment *self, struct held *ret);
 /* The ledger's attachment, else the same. */
 bool inventory_holder(const struct manager *m, const struct nic *n, struct held *ret);
 /* Does the driver that this function is bound to now do DMA for the host, so that

@@ -106,6 +106,7 @@ struct attachments *attachments_free(struct attachments *as)
 		return NULL;
 	sd_event_source_disable_unref(as->old_workers);
 	sd_event_source_disable_unref(as->releases);
+	hooks_free(as);
 	while ((w = as->waiters)) {
 		as->waiters = w->next;
 		waiter_refuse(w);
@@ -137,6 +138,7 @@ struct attachment *attachment_new(struct attachments *as, struct vnet_err *err)
 		return NULL;
 	}
 	a->owner = as;
+	a->where = IN_LIVE;
 	a->v.vf_index = -1;
 	while (*end)
 		end = &(*end)->next;
@@ -176,6 +178,7 @@ void attachment_drop(struct attachment *a)
 		}
 	}
 	attachment_free(a);
+	hooks_look(as);
 }
 
 struct attachment *attachment_find(struct attachments *as, const char *guest, const char *name)
@@ -209,8 +212,13 @@ const struct vnet_attachment *attachments_at(const struct attachments *as, size_
 
 static int attachment_save(struct attachment *a, struct vnet_err *err)
 {
-	_cleanup_json_ json_t *j = json_pack("{s:i,s:o}", "version", STATE_VERSION, "attachment",
-					     model_attachment_to_json(&a->v));
+	enum scope scope = a->where == IN_LIVE	   ? SCOPE_LIVE
+			   : a->where == IN_CONFIG ? SCOPE_CONFIG
+						   : SCOPE_AUTO;
+	_cleanup_json_ json_t *j = json_pack("{s:i,s:o,s:s?,s:b}", "version", STATE_VERSION,
+					     "attachment", model_attachment_to_json(&a->v), "scope",
+					     scope == SCOPE_AUTO ? NULL : scope_str(scope), "hook",
+					     a->by_hook);
 	_cleanup_free_ char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
 	char file[ATTACHMENT_FILE_MAX];
 
@@ -313,7 +321,7 @@ static int on_waiter_late(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
-void attachments_when_known(struct attachments *as, struct waiter *w)
+static void when_known(struct attachments *as, struct waiter *w)
 {
 	w->owner = as;
 	if (domains_known(as->m->domains) == DOMAINS_KNOWN && as->reconciled) {
@@ -330,6 +338,23 @@ void attachments_when_known(struct attachments *as, struct waiter *w)
 	}
 	w->next = as->waiters;
 	as->waiters = w;
+}
+
+void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
+		       reply_fn reply, void *user)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		reply(user, vnet_err_errno(&err, -ENOMEM, "serve a request"), NULL, &err);
+		return;
+	}
+	w->go = go;
+	w->request = *r;
+	w->reply = reply;
+	w->user = user;
+	when_known(m->attachments, w);
 }
 
 void attachments_guests_known(struct attachments *as)

@@ -118,14 +118,20 @@ static int read_domain(virConnectPtr conn, virDomainPtr dom, struct guest *ret,
 	return r < 0 ? vnet_err_wrap(err, "guest %s", name) : 0;
 }
 
-/* ---- our metadata of a guest ---- */
+static unsigned affect(enum domains_where where)
+{
+	return (where & IN_LIVE ? VIR_DOMAIN_AFFECT_LIVE : 0) |
+	       (where & IN_CONFIG ? VIR_DOMAIN_AFFECT_CONFIG : 0);
+}
 
-static int get_metadata(virConnectPtr conn, virDomainPtr dom, struct guest_nic **ret, size_t *ret_n,
-			struct vnet_err *err)
+/* ---- our metadata of a guest, in one of its XMLs ---- */
+
+static int get_metadata(virConnectPtr conn, virDomainPtr dom, enum domains_where where,
+			struct guest_nic **ret, size_t *ret_n, struct vnet_err *err)
 {
 	const char *name = virDomainGetName(dom);
-	_cleanup_free_ char *xml = virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT,
-							VNETD_XML_NS, VIR_DOMAIN_AFFECT_LIVE);
+	_cleanup_free_ char *xml =
+		virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, VNETD_XML_NS, affect(where));
 	const virError *e;
 
 	if (xml)
@@ -136,8 +142,8 @@ static int get_metadata(virConnectPtr conn, virDomainPtr dom, struct guest_nic *
 	return libvirt_says(err, conn, "read vnetd's metadata of guest", name);
 }
 
-static int set_metadata(virConnectPtr conn, virDomainPtr dom, const struct guest_nic *nics,
-			size_t n, struct vnet_err *err)
+static int set_metadata(virConnectPtr conn, virDomainPtr dom, enum domains_where where,
+			const struct guest_nic *nics, size_t n, struct vnet_err *err)
 {
 	_cleanup_free_ char *xml = domain_xml_metadata(nics, n);
 	const char *name = virDomainGetName(dom);
@@ -145,19 +151,19 @@ static int set_metadata(virConnectPtr conn, virDomainPtr dom, const struct guest
 	if (n > 0 && !xml)
 		return vnet_err_errno(err, -ENOMEM, "write vnetd's metadata of guest %s", name);
 	if (virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, xml, METADATA_KEY, VNETD_XML_NS,
-				 VIR_DOMAIN_AFFECT_LIVE) < 0)
+				 affect(where)) < 0)
 		return libvirt_says(err, conn, "write vnetd's metadata of guest",
 				    virDomainGetName(dom));
 	return 0;
 }
 
-static int put_entry(virConnectPtr conn, virDomainPtr dom, const struct guest_nic *nic,
-		     struct vnet_err *err)
+static int put_entry(virConnectPtr conn, virDomainPtr dom, enum domains_where where,
+		     const struct guest_nic *nic, struct vnet_err *err)
 {
 	_cleanup_free_ struct guest_nic *nics = NULL;
 	struct guest_nic *more;
 	size_t n = 0, i = 0;
-	int r = get_metadata(conn, dom, &nics, &n, err);
+	int r = get_metadata(conn, dom, where, &nics, &n, err);
 
 	if (r < 0)
 		return r;
@@ -169,15 +175,15 @@ static int put_entry(virConnectPtr conn, virDomainPtr dom, const struct guest_ni
 	while (i < n && strcmp(nics[i].name, nic->name) != 0)
 		i++;
 	nics[i] = *nic;
-	return set_metadata(conn, dom, nics, i == n ? n + 1 : n, err);
+	return set_metadata(conn, dom, where, nics, i == n ? n + 1 : n, err);
 }
 
-static int remove_entry(virConnectPtr conn, virDomainPtr dom, const char *name,
-			struct vnet_err *err)
+static int remove_entry(virConnectPtr conn, virDomainPtr dom, enum domains_where where,
+			const char *name, struct vnet_err *err)
 {
 	_cleanup_free_ struct guest_nic *nics = NULL;
 	size_t n = 0, kept = 0;
-	int r = get_metadata(conn, dom, &nics, &n, err);
+	int r = get_metadata(conn, dom, where, &nics, &n, err);
 
 	if (r < 0)
 		return r;
@@ -185,25 +191,40 @@ static int remove_entry(virConnectPtr conn, virDomainPtr dom, const char *name,
 		if (strcmp(nics[i].name, name) != 0)
 			nics[kept++] = nics[i];
 	}
-	return kept == n ? 0 : set_metadata(conn, dom, nics, kept, err);
+	return kept == n ? 0 : set_metadata(conn, dom, where, nics, kept, err);
 }
 
 /* ---- the operations: in a call thread ---- */
 
-static const struct guest_hostdev *device_of(const struct guest *g, const char *nic_name)
+/* Out of the metadata of each XML that has not the device. */
+static int remove_entries(virConnectPtr conn, virDomainPtr dom, const struct guest *g,
+			  const char *name, struct vnet_err *err)
 {
-	char alias[sizeof(VNETD_ALIAS_PREFIX) + NIC_NAME_MAX];
+	int r = 0;
 
-	snprintf(alias, sizeof(alias), VNETD_ALIAS_PREFIX "%s", nic_name);
-	for (size_t i = 0; i < g->n_hostdevs; i++) {
-		if (g->hostdevs[i].live && strcmp(g->hostdevs[i].alias, alias) == 0)
-			return &g->hostdevs[i];
-	}
-	return NULL;
+	if (g->active && !guest_device(g, name, IN_LIVE))
+		r = remove_entry(conn, dom, IN_LIVE, name, err);
+	if (r == 0 && g->persistent && !guest_device(g, name, IN_CONFIG))
+		r = remove_entry(conn, dom, IN_CONFIG, name, err);
+	return r;
 }
 
-static int attach_device(virConnectPtr conn, virDomainPtr dom, const struct guest_nic *nic,
-			 struct vnet_err *err)
+/* Where libvirt's own word does not say what there is to do. */
+static void add_remedy(struct vnet_err *err)
+{
+	const char *remedy = NULL;
+	size_t n = strlen(err->text);
+
+	if (strstr(err->text, "No more available PCI slots"))
+		remedy = ": the guest has no PCIe port left: add <controller type='pci' "
+			 "model='pcie-root-port'/> to its configuration (virsh edit) and start it "
+			 "again, or detach a device";
+	if (remedy)
+		snprintf(err->text + n, sizeof(err->text) - n, "%s", remedy);
+}
+
+static int attach_device(virConnectPtr conn, virDomainPtr dom, enum domains_where where,
+			 const struct guest_nic *nic, struct vnet_err *err)
 {
 	_cleanup_free_ char *xml = domain_xml_interface(nic);
 	const char *name = virDomainGetName(dom);
@@ -216,89 +237,99 @@ static int attach_device(virConnectPtr conn, virDomainPtr dom, const struct gues
 	r = fault_point("libvirt:attach:before");
 	if (r < 0)
 		return vnet_err_errno(err, r, "fault point");
-	if (virDomainAttachDeviceFlags(dom, xml, VIR_DOMAIN_AFFECT_LIVE) < 0)
-		return libvirt_says(err, conn, what, name);
+	if (virDomainAttachDeviceFlags(dom, xml, affect(where)) < 0) {
+		r = libvirt_says(err, conn, what, name);
+		add_remedy(err);
+		return r;
+	}
 	r = fault_point("libvirt:attach:after");
 	return r < 0 ? vnet_err_set(err, -ETIMEDOUT, VNET_E_UNAVAILABLE, "fault point") : 0;
 }
 
 /* Not taken out where the guest has the device after all: whoever reads it next must
  * find what it is. */
-static void undo_entry(virConnectPtr conn, virDomainPtr dom, const struct guest_nic *nic)
+static void undo_entries(virConnectPtr conn, virDomainPtr dom, const struct guest_nic *nic)
 {
 	_cleanup_guest_ struct guest g = { 0 };
 	struct vnet_err err = VNET_ERR_INIT;
 	int r = read_domain(conn, dom, &g, &err);
 
-	if (r == 0 && device_of(&g, nic->name))
-		return;
-	if (r == 0 && g.active)
-		r = remove_entry(conn, dom, nic->name, &err);
+	if (r == 0)
+		r = remove_entries(conn, dom, &g, nic->name, &err);
 	if (r < 0)
 		log_err(4, virDomainGetName(dom), &err, "the metadata entry of %s stays",
 			nic->name);
+}
+
+/* Of @where, which XMLs are still without the device? */
+static int missing(const struct guest *g, const struct guest_nic *nic, enum domains_where where,
+		   enum domains_where *ret, struct vnet_err *err)
+{
+	char bdf[PCI_ADDR_STR];
+
+	*ret = where;
+	for (int in = IN_LIVE; in <= IN_CONFIG; in++) {
+		const struct guest_hostdev *dev =
+			where & in ? guest_device(g, nic->name, (enum domains_where)in) : NULL;
+
+		if (dev && !pci_addr_eq(&dev->addr, &nic->vf))
+			return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
+					    "guest %s has a device " VNETD_ALIAS_PREFIX
+					    "%s already: %s",
+					    g->name, nic->name, pci_addr_str(&dev->addr, bdf));
+		if (dev)
+			*ret &= ~in;
+	}
+	return 0;
 }
 
 static int attach(virConnectPtr conn, const struct call *c, struct vnet_err *err)
 {
 	_cleanup_domain_ virDomainPtr dom = NULL;
 	_cleanup_guest_ struct guest g = { 0 };
-	const struct guest_hostdev *dev;
-	char bdf[PCI_ADDR_STR];
+	enum domains_where where = 0;
 	int r = lookup(conn, c->uuid, &dom, err);
 
 	if (r == 0)
 		r = read_domain(conn, dom, &g, err);
 	if (r < 0)
 		return r;
-	if (!g.active)
+	if (!g.active && (c->where & IN_LIVE))
 		return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "guest %s does not run", g.name);
-	dev = device_of(&g, c->nic.name);
-	if (dev && !pci_addr_eq(&dev->addr, &c->nic.vf))
-		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
-				    "guest %s has a device " VNETD_ALIAS_PREFIX "%s already: %s",
-				    g.name, c->nic.name, pci_addr_str(&dev->addr, bdf));
-	r = put_entry(conn, dom, &c->nic, err);
-	if (r < 0 || dev) /* or it is there from an attach that nobody heard the end of */
+	r = missing(&g, &c->nic, c->where, &where, err);
+	if (r < 0)
 		return r;
-	r = attach_device(conn, dom, &c->nic, err);
+	if (c->where & IN_LIVE)
+		r = put_entry(conn, dom, IN_LIVE, &c->nic, err);
+	if (r == 0 && (c->where & IN_CONFIG))
+		r = put_entry(conn, dom, IN_CONFIG, &c->nic, err);
+	/* What is missing nowhere is there from an attach that nobody heard the end of. */
+	if (r == 0 && where)
+		r = attach_device(conn, dom, where, &c->nic, err);
 	if (r < 0 && !nobody_knows(r))
-		undo_entry(conn, dom, &c->nic);
+		undo_entries(conn, dom, &c->nic);
 	return r;
 }
 
-static int detach(virConnectPtr conn, const struct call *c, struct vnet_err *err)
+static int detach_device(virConnectPtr conn, virDomainPtr dom, const struct guest *g,
+			 enum domains_where where, const char *nic_name, struct vnet_err *err)
 {
-	_cleanup_domain_ virDomainPtr dom = NULL;
-	_cleanup_guest_ struct guest g = { 0 };
+	const struct guest_hostdev *dev =
+		guest_device(g, nic_name, where & IN_LIVE ? IN_LIVE : IN_CONFIG);
+	struct guest_nic nic = { .vf_index = -1, .vf = dev->addr, .mac = dev->mac };
 	_cleanup_free_ char *xml = NULL;
-	const struct guest_hostdev *dev;
-	struct guest_nic nic = c->nic;
 	char what[64];
-	int r = lookup(conn, c->uuid, &dom, err);
+	int r;
 
-	if (r == 0)
-		r = read_domain(conn, dom, &g, err);
-	if (r < 0)
-		return r;
-	dev = device_of(&g, nic.name);
-	if (!dev)
-		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
-				    "guest %s has no device " VNETD_ALIAS_PREFIX "%s", g.name,
-				    nic.name);
-	nic.vf = dev->addr;
-	nic.mac = dev->mac;
+	snprintf(nic.name, sizeof(nic.name), "%s", nic_name);
 	xml = domain_xml_interface(&nic);
 	if (!xml)
-		return vnet_err_errno(err, -ENOMEM, "detach %s from guest %s", nic.name, g.name);
-	r = fault_point("libvirt:detach:before");
-	if (r < 0)
-		return vnet_err_errno(err, r, "fault point");
+		return vnet_err_errno(err, -ENOMEM, "detach %s from guest %s", nic.name, g->name);
 	/* Returns after 5 s also when the guest did not let go: this only asks. */
-	if (virDomainDetachDeviceFlags(dom, xml, VIR_DOMAIN_AFFECT_LIVE) == 0)
+	if (virDomainDetachDeviceFlags(dom, xml, affect(where)) == 0)
 		return 0;
 	snprintf(what, sizeof(what), "detach %s from guest", nic.name);
-	r = libvirt_says(err, conn, what, g.name);
+	r = libvirt_says(err, conn, what, g->name);
 	if (strstr(err->text, "in the process of unplug")) {
 		*err = VNET_ERR_INIT;
 		r = 0; /* asked before, and it still is */
@@ -306,18 +337,51 @@ static int detach(virConnectPtr conn, const struct call *c, struct vnet_err *err
 	return r;
 }
 
-/* A guest that does not run has no live metadata, and one that is gone none at all. */
+/* One call where both XMLs name the same device: libvirt then does both or none. */
+static int detach(virConnectPtr conn, const struct call *c, struct vnet_err *err)
+{
+	_cleanup_domain_ virDomainPtr dom = NULL;
+	_cleanup_guest_ struct guest g = { 0 };
+	const struct guest_hostdev *live, *config;
+	int r = lookup(conn, c->uuid, &dom, err);
+
+	if (r == 0)
+		r = read_domain(conn, dom, &g, err);
+	if (r < 0)
+		return r;
+	live = c->where & IN_LIVE ? guest_device(&g, c->nic.name, IN_LIVE) : NULL;
+	config = c->where & IN_CONFIG ? guest_device(&g, c->nic.name, IN_CONFIG) : NULL;
+	if (!live && !config)
+		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
+				    "guest %s has no device " VNETD_ALIAS_PREFIX "%s", g.name,
+				    c->nic.name);
+	r = fault_point("libvirt:detach:before");
+	if (r < 0)
+		return vnet_err_errno(err, r, "fault point");
+	if (live && live == config) {
+		r = detach_device(conn, dom, &g, IN_LIVE | IN_CONFIG, c->nic.name, err);
+	} else {
+		if (live)
+			r = detach_device(conn, dom, &g, IN_LIVE, c->nic.name, err);
+		if (r == 0 && config)
+			r = detach_device(conn, dom, &g, IN_CONFIG, c->nic.name, err);
+	}
+	if (r == 0 && config)
+		r = remove_entry(conn, dom, IN_CONFIG, c->nic.name, err);
+	return r;
+}
+
+/* A guest that is gone has no metadata. */
 static int forget(virConnectPtr conn, const struct call *c, struct vnet_err *err)
 {
 	_cleanup_domain_ virDomainPtr dom = NULL;
-	int active, r = lookup(conn, c->uuid, &dom, err);
+	_cleanup_guest_ struct guest g = { 0 };
+	int r = lookup(conn, c->uuid, &dom, err);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	active = virDomainIsActive(dom);
-	if (active < 0)
-		return libvirt_says(err, conn, "ask for the state of guest", c->uuid);
-	return active ? remove_entry(conn, dom, c->nic.name, err) : 0;
+	r = read_domain(conn, dom, &g, err);
+	return r < 0 ? r : remove_entries(conn, dom, &g, c->nic.name, err);
 }
 
 static int list_all(virConnectPtr conn, struct call *c, struct vnet_err *err)

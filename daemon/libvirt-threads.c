@@ -518,6 +518,7 @@ void threads_submit(struct threads *t, struct domains_request *req)
 	}
 	c->op = req->op;
 	memcpy(c->uuid, req->uuid, sizeof(c->uuid));
+	c->where = req->where;
 	c->nic = req->nic;
 	c->req = req;
 	c->deadline = deadline_of(t, c->op);

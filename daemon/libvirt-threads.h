@@ -26,6 +26,7 @@ struct report;
 struct call {
 	enum domains_op op;
 	char uuid[UUID_STR];
+	enum domains_where where;
 	struct guest_nic nic;
 	int r;
 	struct vnet_err err;

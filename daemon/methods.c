@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "daemon/attach.h"
+#include "daemon/hook.h"
 #include "daemon/inventory.h"
 #include "daemon/methods.h"
 #include "daemon/plugin.h"
@@ -11,21 +12,24 @@
 #include "lib/log.h"
 
 static const char *const no_fields[] = { NULL };
-static const char *const target_fields[] = { "guest", "name", NULL };
-static const char *const request_fields[] = {
-	"guest", "name", "modes", "pool", "mac", "vlan", NULL
-};
+static const char *const show_fields[] = { "guest", "name", NULL };
+static const char *const detach_fields[] = { "guest", "name", "scope", NULL };
+static const char *const request_fields[] = { "guest", "name", "modes", "pool",
+					      "mac",   "vlan", "scope", NULL };
+static const char *const hook_fields[] = { "object", "operation", "subOperation",
+					   "extra",  "xml",	  NULL };
 static const char *const interface_fields[] = { "interface", NULL };
 
 static const struct method methods[] = {
 	{ "io.vnetd.Attach", ACCESS_CHANGE, request_fields, .request = attach_run },
-	{ "io.vnetd.Detach", ACCESS_CHANGE, target_fields, .target = detach_run },
+	{ "io.vnetd.Detach", ACCESS_CHANGE, detach_fields, .target = detach_run },
 	{ "io.vnetd.List", ACCESS_LOOK, no_fields, .plain = list_run },
-	{ "io.vnetd.Show", ACCESS_LOOK, target_fields, true, .target = show_run },
+	{ "io.vnetd.Show", ACCESS_LOOK, show_fields, true, .target = show_run },
 	{ "io.vnetd.Inventory", ACCESS_LOOK, no_fields, .plain = inventory_run },
 	{ "io.vnetd.Why", ACCESS_LOOK, request_fields, .request = why_run },
 	{ "io.vnetd.Plan", ACCESS_LOOK, request_fields, .request = plan_run },
 	{ "io.vnetd.ListModes", ACCESS_LOOK, no_fields, .plain = modes_run },
+	{ "io.vnetd.Hook", ACCESS_ROOT, hook_fields, .hook = hook_run },
 	{ "org.varlink.service.GetInfo", ACCESS_LOOK, no_fields, .service = varlink_get_info },
 	{ "org.varlink.service.GetInterfaceDescription", ACCESS_LOOK, interface_fields,
 	  .service = varlink_get_interface_description },
@@ -103,26 +107,47 @@ static void run_target(struct manager *m, const struct method *method, struct ca
 {
 	const json_t *parameters = call_parameters(c);
 	struct vnet_err err = VNET_ERR_INIT;
-	char guest[GUEST_NAME_MAX] = "", name[NIC_NAME_MAX] = "";
+	struct vnet_request q = { 0 };
 	bool given = json_is_string(json_object_get(parameters, "name"));
 	int r;
 
-	r = json_get_str(parameters, "guest", guest, sizeof(guest), &err);
+	r = json_get_str(parameters, "guest", q.guest, sizeof(q.guest), &err);
 	if (r == 0)
-		r = model_check_guest_name(guest, &err);
+		r = model_check_guest_name(q.guest, &err);
 	if (r == 0)
 		r = method->name_required
-			    ? json_get_str(parameters, "name", name, sizeof(name), &err)
-			    : json_get_str_opt(parameters, "name", name, sizeof(name), &err);
+			    ? json_get_str(parameters, "name", q.name, sizeof(q.name), &err)
+			    : json_get_str_opt(parameters, "name", q.name, sizeof(q.name), &err);
 	/* Given but empty is the unset variable of a script, not a wish for the only one. */
 	if (r == 0 && given)
-		r = model_check_nic_name(name, &err);
+		r = model_check_nic_name(q.name, &err);
+	if (r == 0)
+		r = model_scope_from_json(parameters, &q.scope, &err);
 	if (r < 0) {
 		call_error(c, &err, NULL);
 		return;
 	}
-	note(method, c, guest);
-	method->target(m, guest, name, call_done, c);
+	note(method, c, q.guest);
+	method->target(m, &q, call_done, c);
+}
+
+static void run_hook(struct manager *m, const struct method *method, struct call *c)
+{
+	const json_t *parameters = call_parameters(c);
+	struct hook_call h = {
+		.object = json_string_value(json_object_get(parameters, "object")),
+		.operation = json_string_value(json_object_get(parameters, "operation")),
+		.xml = json_string_value(json_object_get(parameters, "xml")),
+	};
+	struct vnet_err err = VNET_ERR_INIT;
+
+	if (h.object && h.operation && h.xml) {
+		method->hook(m, &h, call_done, c);
+		return;
+	}
+	vnet_err_set(&err, -EINVAL, VNET_E_INVALID,
+		     "a hook's call needs object, operation and xml, each a string");
+	call_error(c, &err, NULL);
 }
 
 void methods_dispatch(struct manager *m, struct call *c)
@@ -148,6 +173,8 @@ void methods_dispatch(struct manager *m, struct call *c)
 		run_request(m, method, c);
 	else if (method->target)
 		run_target(m, method, c);
+	else if (method->hook)
+		run_hook(m, method, c);
 	else if (method->plain)
 		method->plain(m, call_done, c);
 	else

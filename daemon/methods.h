@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/hook.h"
 #include "daemon/policy.h"
 #include "daemon/reply.h"
 #include "daemon/server.h"
@@ -24,8 +25,9 @@ struct method {
 	/* One of these, by what the parameters are: a request, one attachment, none. */
 	void (*request)(struct manager *m, const struct vnet_request *r, reply_fn reply,
 			void *user);
-	void (*target)(struct manager *m, const char *guest, const char *name, reply_fn reply,
-		       void *user);
+	void (*target)(struct manager *m, const struct vnet_request *r, reply_fn reply,
+		       void *user); /* guest, name, scope */
+	void (*hook)(struct manager *m, const struct hook_call *h, reply_fn reply, void *user);
 	void (*plain)(struct manager *m, reply_fn reply, void *user);
 	/* or, for what the daemon says of itself, the call */
 	void (*service)(struct call *c);

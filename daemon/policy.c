@@ -59,6 +59,8 @@ bool policy_allows(const struct policy_ids *ids, const struct peer *peer, enum a
 {
 	if (is_owner(peer, ids->self))
 		return true;
+	if (access == ACCESS_ROOT)
+		return false;
 	if (ids->has_change && is_member(peer, ids->change))
 		return true;
 	return access == ACCESS_LOOK && ids->has_look && is_member(peer, ids->look);
@@ -75,6 +77,10 @@ int policy_check(const struct peer *peer, enum access access, const char *method
 	policy_resolve(&ids);
 	if (policy_allows(&ids, peer, access))
 		return 0;
+	if (access == ACCESS_ROOT)
+		return vnet_err_set(err, -EACCES, VNET_E_DENIED,
+				    "%s: uid %u (pid %d) may not speak for libvirt: only root may",
+				    method, (unsigned)peer->uid, (int)peer->pid);
 	return vnet_err_set(err, -EACCES, VNET_E_DENIED,
 			    "%s: uid %u (pid %d) may not %s: be root or a member of group %s "
 			    "(usermod -aG %s USER, then log in again)",

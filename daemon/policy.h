@@ -3,12 +3,13 @@
 #define VNETD_POLICY_H
 /*
  * Who may call what. The socket is open to everybody (0666), so that a refusal can
- * say why; closed by default: each method needs one of these two.
+ * say why; closed by default: each method needs one of these.
  *
  * LOOK:   root, group vnet, group vnet-admin
  * CHANGE: root, group vnet-admin
+ * ROOT:   root (libvirt's hook)
  *
- * A daemon that does not run as root (development, --root) gives its own user both.
+ * A daemon that does not run as root (development, --root) gives its own user all.
  */
 #include <stdbool.h>
 
@@ -18,7 +19,7 @@
 #define POLICY_GROUP_LOOK "vnet"
 #define POLICY_GROUP_CHANGE "vnet-admin"
 
-enum access { ACCESS_LOOK, ACCESS_CHANGE };
+enum access { ACCESS_LOOK, ACCESS_CHANGE, ACCESS_ROOT };
 
 /* The names above as ids; a group that does not exist has no members. */
 struct policy_ids {

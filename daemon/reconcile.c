@@ -8,6 +8,8 @@
  *	guest has the device                 in-use (detaching stays detaching); where the
  *	                                     attach was cut off, with a last look at it
  *	guest gone                           walk back
+ *	it was for the persistent XML alone  a reservation where that names it, else walk back
+ *	a starting guest's                   ask libvirt once more, then as above
  *	guest runs without the device        ask libvirt once more, behind any call that
  *	                                     the old vnetd left under way; then walk back
  *	guest names a NIC of ours that no    adopt: in-use, its way back is the idle
@@ -69,6 +71,7 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 {
 	char text[STATE_FILE_MAX];
 	_cleanup_json_ json_t *j = NULL;
+	enum scope scope = SCOPE_AUTO;
 	struct vnet_attachment v;
 	struct attachment *a;
 	int64_t version;
@@ -87,12 +90,18 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 				 (long long)version);
 	if (r == 0)
 		r = model_attachment_from_json(json_object_get(j, "attachment"), &v, err);
+	if (r == 0)
+		r = model_scope_from_json(j, &scope, err);
 	if (r < 0)
 		return r;
 	a = attachment_new(as, err);
 	if (!a)
 		return err->code;
 	a->v = v;
+	a->where = scope == SCOPE_LIVE	   ? IN_LIVE
+		   : scope == SCOPE_CONFIG ? IN_CONFIG
+					   : IN_LIVE | IN_CONFIG;
+	a->by_hook = json_is_true(json_object_get(j, "hook"));
 	load_journal(a);
 	return 0;
 }
@@ -164,7 +173,9 @@ static void decide(struct attachment *a)
 {
 	const struct guest *g = attachment_guest(a);
 
-	if (!g || !g->active || !guest_has_nic(g, a->v.name)) {
+	if (a->where == IN_CONFIG && g && guest_config_has_nic(g, a->v.name)) {
+		attachment_reserved(a);
+	} else if (!g || !g->active || !guest_has_nic(g, a->v.name)) {
 		attachment_release(a);
 	} else if (a->journal && !a->journal->confirmed && a->v.state != AT_DETACHING) {
 		attachment_confirm(a);
@@ -180,7 +191,7 @@ static void reconcile_reread(void *user, int r, struct vnet_err *err)
 
 	if (a->reply || a->released) /* an operation of this life has come in between */
 		return;
-	if (r < 0)
+	if (r < 0 && r != -ENOENT)
 		attachment_enter_unknown(a, err);
 	else
 		decide(a);
@@ -209,7 +220,9 @@ void reconcile_one(struct attachment *a)
 	struct vnet_err err = VNET_ERR_INIT;
 	const struct guest *g = attachment_guest(a);
 
-	if (!g || !g->active || guest_has_nic(g, a->v.name))
+	/* Of a guest that starts, or is being changed, what was read before tells nothing. */
+	if (!a->by_hook && a->where != IN_CONFIG &&
+	    (!g || !g->active || guest_has_nic(g, a->v.name)))
 		decide(a);
 	else if (domains_reread(a->owner->m->domains, a->v.uuid, reconcile_reread, a, &err) < 0)
 		reconcile_reread(a, err.code, &err);
@@ -235,7 +248,8 @@ static void reconcile_attachment(struct attachment *a, bool first)
 	switch (a->v.state) {
 	case AT_PREPARING:
 	case AT_READY:
-		if (!first)
+		/* A start that libvirt was at when it went away: how did it end? */
+		if (!first && !(a->by_hook && handed))
 			return;
 		if (handed)
 			reconcile_one(a);

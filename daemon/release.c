@@ -97,6 +97,7 @@ static void release_done(void *user, int r, struct vnet_err *err)
 		attachment_enter(a, AT_STUCK, "%s", text);
 		release_reply(a);
 		memset(&a->cause, 0, sizeof(a->cause));
+		hooks_look(as);
 	} else {
 		a->v.state = AT_GONE;
 		release_reply(a);
@@ -164,6 +165,7 @@ void attachment_release(struct attachment *a)
 	struct manager *m = a->owner->m;
 	struct vnet_err err = VNET_ERR_INIT;
 	const struct guest *g = attachment_guest(a);
+	bool may_be_named = g && (g->active || a->where == IN_CONFIG);
 	char id[ATTACHMENT_ID_MAX];
 
 	/* The end of a device, and of a guest, is told by more than one. */
@@ -178,7 +180,8 @@ void attachment_release(struct attachment *a)
 	a->txn = txn_free(a->txn);
 	a->retries = 0;
 	attachment_enter(a, AT_RELEASING, "%s", a->cause.text);
-	if (!a->journal || !a->journal->handed_over || !g || !g->active ||
+	/* Never for a hook's sake: libvirt answers nothing about that guest while it waits. */
+	if (!a->journal || !a->journal->handed_over || !may_be_named || a->hook ||
 	    domains_known(m->domains) != DOMAINS_KNOWN ||
 	    domains_forget(m->domains, a->v.uuid, a->v.name, release_forgotten, a, &err) < 0)
 		release_walk(a);
@@ -253,8 +256,8 @@ void attachment_give_back(struct attachment *a)
 
 	attachment_timer(a, DETACH_WAIT_SEC * UINT64_C(1000), on_detach_late);
 	if (r == 0)
-		r = domains_detach(a->owner->m->domains, a->v.uuid, a->v.name, detach_asked, a,
-				   &err);
+		r = domains_detach(a->owner->m->domains, a->v.uuid, a->where, a->v.name,
+				   detach_asked, a, &err);
 	if (r < 0)
 		detach_asked(a, r, &err);
 }
@@ -276,7 +279,7 @@ static void detach_reread(void *user, int r, struct vnet_err *err)
 	}
 }
 
-static void detach_start(struct attachment *a)
+void attachment_detach(struct attachment *a)
 {
 	struct manager *m = a->owner->m;
 	struct vnet_err err = VNET_ERR_INIT;
@@ -288,91 +291,6 @@ static void detach_start(struct attachment *a)
 		attachment_release(a);
 	else if (domains_reread(m->domains, a->v.uuid, detach_reread, a, &err) < 0)
 		detach_reread(a, err.code, &err);
-}
-
-static struct attachment *detach_find(struct manager *m, const struct vnet_request *r,
-				      struct vnet_err *err)
-{
-	struct attachment *found = NULL, *a;
-	char names[REASON_MAX] = "";
-	size_t n = 0;
-
-	if (r->name[0]) {
-		found = attachment_find(m->attachments, r->guest, r->name);
-		if (!found)
-			vnet_err_set(
-				err, -ENOENT, VNET_E_NOT_FOUND,
-				"vnetd gave no NIC %s to guest %s: `vnetctl list` shows what it "
-				"gave",
-				r->name, r->guest);
-		return found;
-	}
-	for (a = m->attachments->list; a; a = a->next) {
-		if (strcmp(a->v.asked.guest, r->guest) != 0 && strcmp(a->v.uuid, r->guest) != 0)
-			continue;
-		if (n < sizeof(names))
-			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "",
-					      a->v.name);
-		if (!found) {
-			found = a;
-			continue;
-		}
-		n = n < sizeof(names) ? n : sizeof(names) - 1;
-		err->code = -ENOTUNIQ;
-	}
-	if (err->code) {
-		vnet_err_set(err, -ENOTUNIQ, VNET_E_INVALID,
-			     "guest %s has several NICs: name one of %s", r->guest, names);
-		return NULL;
-	}
-	if (!found)
-		vnet_err_set(
-			err, -ENOENT, VNET_E_NOT_FOUND,
-			"vnetd gave no NIC to guest %s: `vnetctl list` shows what it gave; what "
-			"others attached is detached with virsh",
-			r->guest);
-	return found;
-}
-
-static void detach_begin(struct manager *m, struct waiter *w)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	struct attachment *a = detach_find(m, &w->request, &err);
-	char id[ATTACHMENT_ID_MAX];
-
-	if (a && (a->reply || a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY ||
-		  a->v.state == AT_RELEASING))
-		/* In use and busy: its attach is not over yet. */
-		vnet_err_set(&err, -EBUSY, VNET_E_BUSY, "%s is %s just now: try again later",
-			     attachment_id(a, id),
-			     attachment_state_str(a->v.state == AT_IN_USE ? AT_PREPARING
-									  : a->v.state));
-	if (!a || err.code) {
-		vnet_err_wrap(&err, "detach");
-		w->reply(w->user, err.code, NULL, &err);
-		return;
-	}
-	memset(&a->cause, 0, sizeof(a->cause));
-	a->reply = w->reply;
-	a->reply_user = w->user;
-	detach_start(a);
-}
-
-void detach_run(struct manager *m, const char *guest, const char *name, reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	struct waiter *w = calloc(1, sizeof(*w));
-
-	if (!w) {
-		reply(user, vnet_err_errno(&err, -ENOMEM, "detach"), NULL, &err);
-		return;
-	}
-	w->go = detach_begin;
-	snprintf(w->request.guest, sizeof(w->request.guest), "%s", guest);
-	snprintf(w->request.name, sizeof(w->request.name), "%s", name);
-	w->reply = reply;
-	w->user = user;
-	attachments_when_known(m->attachments, w);
 }
 
 /* ---- what the guests' side tells ---- */
@@ -434,7 +352,9 @@ void attachments_guest_changed(struct attachments *as, const char *uuid)
 			continue;
 		g = attachment_guest(a);
 		gone = !g || !g->active || !guest_has_nic(g, a->v.name);
-		if (a->v.state == AT_DETACHING && gone)
+		if (a->v.state == AT_READY && a->by_hook && !a->hook && !a->txn && !gone)
+			attachment_confirm(a);
+		else if (a->v.state == AT_DETACHING && gone && a->where != IN_CONFIG)
 			attachment_release(a);
 		else if (!a->reply &&
 			 ((a->v.state == AT_IN_USE && gone) || a->v.state == AT_UNKNOWN))

@@ -84,7 +84,7 @@ static void view_in_use(struct view *v, struct manager *m, const struct host_sca
 		return;
 	/* What is handed over already, the guest's XML may name through us. */
 	if (!a || a->state == AT_PREPARING)
-		inventory_in_use(m->inventory, vf, v->in_use, sizeof(v->in_use));
+		inventory_in_use_for(m->inventory, vf, self, v->in_use, sizeof(v->in_use));
 	for (size_t i = 0; i < s->n_nics && !v->in_use[0] && vf->iommu_group >= 0; i++) {
 		const struct nic *n = &s->nics[i];
 

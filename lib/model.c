@@ -32,6 +32,13 @@ static const char *const handover_names[] = {
 };
 NAMES_DEFINE(handover, enum handover, handover_names, HO_MAX)
 
+static const char *const scope_names[] = {
+	[SCOPE_AUTO] = "auto",
+	[SCOPE_LIVE] = "live",
+	[SCOPE_CONFIG] = "config",
+};
+NAMES_DEFINE(scope, enum scope, scope_names, SCOPE_MAX)
+
 /* ---- grammar -------------------------------------------------------------------------- */
 
 static int invalid(struct vnet_err *err, const char *field, const char *text)
@@ -262,7 +269,8 @@ json_t *model_request_to_json(const struct vnet_request *r)
 	json_put_str(j, "pool", r->pool);
 	put_mac(j, "mac", &r->mac, r->has_mac);
 	put_vlan(j, "vlan", &r->vlan);
-	return whole(j, 6);
+	json_put_str(j, "scope", r->scope == SCOPE_AUTO ? NULL : scope_str(r->scope));
+	return whole(j, 7);
 }
 
 json_t *model_attachment_to_json(const struct vnet_attachment *a)
@@ -284,9 +292,10 @@ json_t *model_attachment_to_json(const struct vnet_attachment *a)
 	json_put_int_or_null(j, "vfIndex", a->vf_index, a->vf_index >= 0);
 	put_pci(j, "vf", &a->vf);
 	json_put_str(j, "handover", handover_str(a->handover));
+	json_put_bool(j, "persistent", a->persistent);
 	json_put_int_or_null(j, "sinceUsec", a->since_usec, a->since_usec > 0);
 	json_put(j, "asked", model_request_to_json(&a->asked));
-	return whole(j, 17);
+	return whole(j, 18);
 }
 
 /* ---- values from JSON ----------------------------------------------------------------- */
@@ -402,11 +411,23 @@ static int get_modes(const json_t *j, struct vnet_request *r, struct vnet_err *e
 	return 0;
 }
 
+int model_scope_from_json(const json_t *j, enum scope *ret, struct vnet_err *err)
+{
+	char text[16];
+	int r = get_word(j, "scope", text, sizeof(text), err);
+
+	if (r < 0)
+		return r;
+	if (text[0] && (scope_from(text, ret) < 0 || *ret == SCOPE_AUTO))
+		return invalid(err, "scope",
+			       "field \"scope\" must be live or config, or be left out for both");
+	return 0;
+}
+
 int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vnet_err *err)
 {
-	static const char *const fields[] = {
-		"guest", "name", "modes", "pool", "mac", "vlan", NULL
-	};
+	static const char *const fields[] = { "guest", "name", "modes", "pool",
+					      "mac",   "vlan", "scope", NULL };
 	struct vnet_request q = { 0 };
 	int r;
 
@@ -431,6 +452,8 @@ int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vn
 		r = model_check_mac(&q.mac, err);
 	if (r == 0)
 		r = get_vlan(j, &q.vlan, err);
+	if (r == 0)
+		r = model_scope_from_json(j, &q.scope, err);
 	if (r < 0)
 		return r;
 	*ret = q;
@@ -508,6 +531,8 @@ int model_attachment_from_json(const json_t *j, struct vnet_attachment *ret, str
 		r = json_get_int_opt(j, "vfIndex", 0, UINT16_MAX, &vf_index, err);
 	if (r == 0)
 		r = get_pci(j, "vf", &a.vf, err);
+	if (r == 0)
+		a.persistent = json_is_true(json_object_get(j, "persistent"));
 	if (r == 0)
 		r = json_get_int_opt(j, "sinceUsec", 0, INT64_MAX, &a.since_usec, err);
 	if (r < 0)

@@ -51,6 +51,15 @@ enum handover {
 };
 NAMES_DECLARE(handover, enum handover)
 
+/* Which of a guest's two configurations an attach or detach is about. */
+enum scope {
+	SCOPE_AUTO,   /* the running guest, and its persistent configuration where it has one */
+	SCOPE_LIVE,   /* the running guest alone */
+	SCOPE_CONFIG, /* the persistent configuration alone: from its next start on */
+	SCOPE_MAX
+};
+NAMES_DECLARE(scope, enum scope)
+
 struct vlan {
 	uint16_t id;	/* 1..4094; 0 means none */
 	uint8_t qos;	/* 0..7 */
@@ -66,6 +75,7 @@ struct vnet_request {
 	bool has_mac;
 	struct mac mac;
 	struct vlan vlan;
+	enum scope scope;
 };
 
 struct vnet_attachment {
@@ -84,6 +94,7 @@ struct vnet_attachment {
 	struct mac mac;
 	struct vlan vlan;
 	enum handover handover;
+	bool persistent;    /* the guest's persistent XML names it: it comes back at each start */
 	int64_t since_usec; /* CLOCK_REALTIME of the last change of state */
 };
 
@@ -98,12 +109,14 @@ int model_check_vlan(const struct vlan *v, struct vnet_err *err);
 int vlan_parse(const char *s, struct vlan *ret);
 const char *vlan_str(const struct vlan *v, char buf[static VLAN_STR]);
 
-/* Request: {guest, name?, modes?, pool?, mac?, vlan?: {id, qos?, proto?}}; every
- * other field is refused by name. New reference, or NULL on out of memory. */
+/* Request: {guest, name?, modes?, pool?, mac?, vlan?: {id, qos?, proto?}, scope?: "live" or
+ * "config"}; every other field is refused by name. New reference, or NULL on out of memory. */
 json_t *model_request_to_json(const struct vnet_request *r);
 int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vnet_err *err);
+/* The field "scope" of @j; *ret stays where it is absent or null. */
+int model_scope_from_json(const json_t *j, enum scope *ret, struct vnet_err *err);
 /* Attachment: {guest, name, uuid, state, reason, mode, why, pool, mac, vlan, pf,
- * pfMac, vfIndex, vf, handover, sinceUsec, asked}; unknown is null. */
+ * pfMac, vfIndex, vf, handover, persistent, sinceUsec, asked}; unknown is null. */
 json_t *model_attachment_to_json(const struct vnet_attachment *a);
 int model_attachment_from_json(const json_t *j, struct vnet_attachment *ret, struct vnet_err *err);
 /* "vm1/net0" */

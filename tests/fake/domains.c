@@ -30,15 +30,13 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "tests/fake/domains-ops.h"
 #include "tests/fake/domains.h"
 #include "tests/fake/guest-file.h"
 #include "tests/fake/kernel.h"
 
 #define TICK_MSEC 25
 #define UNPLUG_MSEC 50
-#define QEMU_PID 4194305 /* above any that a kernel gives: these holders are ours */
-#define REFUSED \
-	"internal error: unable to execute QEMU command 'device_add': vfio: failed to open the group"
 
 /* A guest's file as it was last seen. */
 struct seen {
@@ -58,9 +56,7 @@ struct item {
 struct fake_domains {
 	struct domains_sink sink;
 	sd_event_source *timer;
-	char *arg;
-	int dirfd;
-	int guests; /* guests/, -1: libvirt is down */
+	struct fake_place at;
 	struct seen *seen;
 	size_t n_seen;
 	struct item *queue;
@@ -88,7 +84,7 @@ static bool guest_holds(const struct fake_domains *f, const char *name, const st
 		struct vnet_err err = VNET_ERR_INIT;
 		struct guest g = { 0 };
 
-		if (guest_file_load(f->guests, f->seen[i].file, &g, &err) < 0)
+		if (guest_file_load(f->at.guests, f->seen[i].file, &g, &err) < 0)
 			continue;
 		for (size_t k = 0; g.active && strcmp(g.name, name) == 0 && k < g.n_hostdevs; k++)
 			holds |= g.hostdevs[k].live && pci_addr_eq(&g.hostdevs[k].addr, addr);
@@ -105,7 +101,7 @@ static void let_go(const struct fake_domains *f)
 	json_t *holders, *row;
 	size_t i;
 
-	if (asprintf(&path, "%s/fake.json", f->arg) < 0)
+	if (asprintf(&path, "%s/fake.json", f->at.arg) < 0)
 		return;
 	doc = json_load_file(path, 0, NULL);
 	holders = json_object_get(doc, "holders");
@@ -117,90 +113,8 @@ static void let_go(const struct fake_domains *f)
 
 		if (json_integer_value(json_object_get(row, "pid")) == QEMU_PID && guest &&
 		    address && pci_addr_parse(address, &addr) == 0 && !guest_holds(f, guest, &addr))
-			fake_kernel_release(f->arg, &addr, &err);
+			fake_kernel_release(f->at.arg, &addr, &err);
 	}
-}
-
-static int hold(const struct fake_domains *f, const struct guest *g, const struct guest_nic *nic,
-		struct vnet_err *err)
-{
-	int r;
-
-	if (faccessat(f->dirfd, "fake.json", F_OK, 0) < 0)
-		return 0; /* guests without a kernel */
-	r = fake_kernel_hold(f->arg, &nic->vf, QEMU_PID, g->name, err);
-	if (r < 0)
-		vnet_err_wrap(err, "libvirt: attach %s to guest %s", nic->name, g->name);
-	return r < 0 ? -EIO : 0;
-}
-
-/* ---- the operations ---- */
-
-static int plug(const struct fake_domains *f, const char *file, const struct guest *g,
-		const struct guest_nic *nic, struct vnet_err *err)
-{
-	char path[NAME_MAX * 2], text[512] = "";
-	int r = fault_point("libvirt:attach:before");
-
-	if (r < 0)
-		return vnet_err_errno(err, r, "fault point");
-	snprintf(path, sizeof(path), "%s.refuse", file);
-	if (file_read_at(f->guests, path, text, sizeof(text)) >= 0)
-		return vnet_err_set(err, -EIO, VNET_E_FAILED, "libvirt: attach %s to guest %s: %s",
-				    nic->name, g->name, text[0] ? text : REFUSED);
-	r = hold(f, g, nic, err);
-	if (r == 0)
-		r = guest_file_add(f->guests, file, nic, err);
-	if (r == 0 && fault_point("libvirt:attach:after") < 0)
-		r = vnet_err_set(err, -ETIMEDOUT, VNET_E_UNAVAILABLE, "fault point");
-	return r;
-}
-
-static int attach(const struct fake_domains *f, const char *file, const struct guest_nic *nic,
-		  struct vnet_err *err)
-{
-	struct guest g = { 0 };
-	struct vnet_err ignored;
-	int r = guest_file_load(f->guests, file, &g, err);
-
-	if (r == 0 && !g.active)
-		r = vnet_err_set(err, -ESRCH, VNET_E_FAILED, "guest %s does not run", g.name);
-	if (r == 0 && guest_has_nic(&g, nic->name))
-		r = vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "guest %s has %s already", g.name,
-				 nic->name);
-	if (r == 0)
-		r = guest_file_set_entry(f->guests, file, nic, true, err);
-	if (r == 0) {
-		r = plug(f, file, &g, nic, err);
-		if (r < 0 && r != -ETIMEDOUT)
-			guest_file_set_entry(f->guests, file, nic, false, &ignored);
-	}
-	guest_done(&g);
-	return r;
-}
-
-/* QEMU is asked; whether and when it lets go is on_tick()'s. */
-static int detach(const struct fake_domains *f, const char *file, const char *nic_name,
-		  struct vnet_err *err)
-{
-	char path[NAME_MAX * 2];
-	struct guest g = { 0 };
-	int r = guest_file_load(f->guests, file, &g, err), fd = -1;
-
-	if (r == 0 && !guest_has_nic(&g, nic_name))
-		r = vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
-				 "guest %s has no " VNETD_ALIAS_PREFIX "%s", g.name, nic_name);
-	if (r == 0 && (r = fault_point("libvirt:detach:before")) < 0)
-		vnet_err_errno(err, r, "fault point");
-	if (r == 0) {
-		snprintf(path, sizeof(path), "%s.unplug." VNETD_ALIAS_PREFIX "%s", file, nic_name);
-		fd = openat(f->guests, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-		if (fd < 0)
-			r = vnet_err_errno(err, -errno, "write %s", path);
-	}
-	close_fd(fd);
-	guest_done(&g);
-	return r;
 }
 
 static void add_guest(struct domains_request *req, struct guest *g)
@@ -220,13 +134,14 @@ static int list_all(const struct fake_domains *f, struct domains_request *req)
 	for (size_t i = 0; i < f->n_seen; i++) {
 		struct guest g = { 0 };
 
-		if (guest_file_load(f->guests, f->seen[i].file, &g, &req->err) < 0)
+		if (guest_file_load(f->at.guests, f->seen[i].file, &g, &req->err) < 0)
 			continue;
 		free(take_ptr(
 			g.hostdevs)); /* name, UUID and active alone, as the contract has it */
 		free(take_ptr(g.nics));
+		free(take_ptr(g.config_nics));
 		free(take_ptr(g.macs));
-		g.n_hostdevs = g.n_nics = g.n_macs = 0;
+		g.n_hostdevs = g.n_nics = g.n_config_nics = g.n_macs = 0;
 		add_guest(req, &g);
 	}
 	return 0;
@@ -239,7 +154,7 @@ static int serve(const struct fake_domains *f, struct domains_request *req)
 	struct guest g = { 0 };
 	int r = 0;
 
-	if (f->guests < 0)
+	if (f->at.guests < 0)
 		return vnet_err_set(&req->err, -ENOTCONN, VNET_E_UNAVAILABLE,
 				    "libvirt: not connected");
 	if (req->op == DOM_READ_ALL)
@@ -250,12 +165,12 @@ static int serve(const struct fake_domains *f, struct domains_request *req)
 		return vnet_err_set(&req->err, -ENOENT, VNET_E_NOT_FOUND,
 				    "libvirt: no guest with UUID %s", req->uuid);
 	if (req->op == DOM_ATTACH)
-		r = attach(f, seen->file, &req->nic, &req->err);
+		r = fake_attach(&f->at, seen->file, req->where, &req->nic, &req->err);
 	else if (req->op == DOM_DETACH)
-		r = detach(f, seen->file, req->nic.name, &req->err);
-	else if (req->op == DOM_FORGET && seen->active)
-		r = guest_file_set_entry(f->guests, seen->file, &req->nic, false, &req->err);
-	if (guest_file_load(f->guests, seen->file, &g, &err) == 0) {
+		r = fake_detach(&f->at, seen->file, req->where, &req->nic, &req->err);
+	else if (req->op == DOM_FORGET)
+		r = fake_forget(&f->at, seen->file, &req->nic, &req->err);
+	if (guest_file_load(f->at.guests, seen->file, &g, &err) == 0) {
 		add_guest(req, &g);
 	} else if (req->op == DOM_READ) {
 		req->err = err;
@@ -268,7 +183,7 @@ static bool hangs(const struct fake_domains *f, const struct domains_request *re
 {
 	const struct seen *seen = find(f, req->uuid);
 
-	return f->guests >= 0 && seen && guest_file_has(f->guests, seen->file, "hang");
+	return f->at.guests >= 0 && seen && guest_file_has(f->at.guests, seen->file, "hang");
 }
 
 /* In order; what hangs stays, and what is submitted meanwhile comes at the end. */
@@ -316,12 +231,12 @@ static void unplug(struct fake_domains *f, const char *name)
 		memcpy(uuid, f->seen[i].uuid, sizeof(uuid));
 	}
 	if (active &&
-	    (guest_file_has(f->guests, file, "stubborn") || fstatat(f->guests, name, &st, 0) < 0 ||
-	     !older_than(&st.st_mtim, UNPLUG_MSEC)))
+	    (guest_file_has(f->at.guests, file, "stubborn") ||
+	     fstatat(f->at.guests, name, &st, 0) < 0 || !older_than(&st.st_mtim, UNPLUG_MSEC)))
 		return;
 	if (active)
-		guest_file_remove(f->guests, file, alias);
-	unlinkat(f->guests, name, 0);
+		guest_file_remove(f->at.guests, file, IN_LIVE, alias);
+	unlinkat(f->at.guests, name, 0);
 	let_go(f);
 	if (active)
 		f->sink.event_removed(f->sink.user, uuid, alias);
@@ -331,7 +246,7 @@ static int names(const struct fake_domains *f, const char *part, char (**ret)[NA
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	const struct dirent *e;
-	int fd = openat(f->guests, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
+	int fd = openat(f->at.guests, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
 
 	*ret = NULL;
 	dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -386,9 +301,9 @@ static bool look(const struct fake_domains *f, const char *name, struct seen *re
 
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->file, name, strlen(name) - strlen(".xml"));
-	if (fstatat(f->guests, name, &st, 0) < 0)
+	if (fstatat(f->at.guests, name, &st, 0) < 0)
 		return false;
-	ret->active = !guest_file_has(f->guests, ret->file, "off");
+	ret->active = !guest_file_has(f->at.guests, ret->file, "off");
 	ret->mtime = st.st_mtim;
 	ret->ino = st.st_ino;
 	old = find_file(f->seen, f->n_seen, ret->file);
@@ -396,7 +311,7 @@ static bool look(const struct fake_domains *f, const char *name, struct seen *re
 		*ret = *old;
 		return true;
 	}
-	if (guest_file_load(f->guests, ret->file, &g, &err) < 0) {
+	if (guest_file_load(f->at.guests, ret->file, &g, &err) < 0) {
 		if (old)
 			*ret = *old; /* as it was, until it can be read again */
 		return old != NULL;
@@ -406,10 +321,28 @@ static bool look(const struct fake_domains *f, const char *name, struct seen *re
 	return true;
 }
 
+/* A guest that starts opens its devices. */
+static void open_devices(const struct fake_domains *f, const char *file)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct guest g = { 0 };
+
+	if (guest_file_load(f->at.guests, file, &g, &err) < 0)
+		return;
+	for (size_t i = 0; i < g.n_hostdevs; i++) {
+		if (g.active && g.hostdevs[i].live &&
+		    faccessat(f->at.dirfd, "fake.json", F_OK, 0) == 0)
+			fake_kernel_hold(f->at.arg, &g.hostdevs[i].addr, QEMU_PID, g.name, &err);
+	}
+	guest_done(&g);
+}
+
 static void tell(struct fake_domains *f, const struct seen *was, const struct seen *is)
 {
 	const struct domains_sink *sink = &f->sink;
 
+	if (is && is->active && was && !was->active)
+		open_devices(f, is->file);
 	if (was && was->active && (!is || !is->active))
 		sink->event_stopped(sink->user, was->uuid);
 	else if (was && !is)
@@ -452,12 +385,12 @@ static void scan(struct fake_domains *f, bool silently)
 static void connection(struct fake_domains *f)
 {
 	struct stat was, is;
-	int fd = openat(f->dirfd, "guests", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool other = f->guests >= 0 && (fd < 0 || fstat(f->guests, &was) < 0 ||
-					fstat(fd, &is) < 0 || was.st_ino != is.st_ino);
+	int fd = openat(f->at.dirfd, "guests", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool other = f->at.guests >= 0 && (fd < 0 || fstat(f->at.guests, &was) < 0 ||
+					   fstat(fd, &is) < 0 || was.st_ino != is.st_ino);
 
 	if (other) {
-		f->guests = close_fd(f->guests);
+		f->at.guests = close_fd(f->at.guests);
 		f->told = true;
 		f->sink.disconnected(f->sink.user, "libvirt: the connection was lost");
 	} else if (fd < 0 && !f->told) {
@@ -465,8 +398,8 @@ static void connection(struct fake_domains *f)
 		f->sink.disconnected(f->sink.user,
 				     "libvirt: cannot connect: there is no guests folder");
 	}
-	if (fd >= 0 && f->guests < 0) {
-		f->guests = take_fd(&fd);
+	if (fd >= 0 && f->at.guests < 0) {
+		f->at.guests = take_fd(&fd);
 		f->told = false;
 		scan(f, true);
 		f->sink.connected(f->sink.user);
@@ -480,7 +413,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
 
 	(void)usec;
 	connection(f);
-	if (f->guests >= 0) {
+	if (f->at.guests >= 0) {
 		scan(f, false);
 		unplug_all(f);
 	}
@@ -502,10 +435,10 @@ static void fake_close(void *be)
 		f->queue = item->next;
 		free(item);
 	}
-	close_fd(f->guests);
-	close_fd(f->dirfd);
+	close_fd(f->at.guests);
+	close_fd(f->at.dirfd);
 	free(f->seen);
-	free(f->arg);
+	free(f->at.arg);
 	free(f);
 }
 
@@ -518,10 +451,10 @@ static int fake_open(void **ret, sd_event *event, const char *arg, const struct 
 	if (!f)
 		return vnet_err_errno(err, -ENOMEM, "guests");
 	f->sink = *sink;
-	f->guests = -1;
-	f->arg = strdup(arg);
-	f->dirfd = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = f->dirfd < 0 ? -errno : 0;
+	f->at.guests = -1;
+	f->at.arg = strdup(arg);
+	f->at.dirfd = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = f->at.dirfd < 0 ? -errno : 0;
 	if (r == 0)
 		r = sd_event_add_time_relative(event, &f->timer, CLOCK_MONOTONIC, 0, 1000, on_tick,
 					       f);

@@ -71,12 +71,24 @@ int guest_file_load(int dirfd, const char *file, struct guest *ret, struct vnet_
 	return domain_xml_parse(active ? text : NULL, active ? config : text, ret, err);
 }
 
-static int save_doc(int dirfd, const char *file, xmlDoc *doc, struct vnet_err *err)
+const char *guest_file_of(int dirfd, const char *file, enum domains_where where)
+{
+	bool active = !guest_file_has(dirfd, file, "off");
+
+	if (where == IN_LIVE)
+		return active ? "xml" : NULL;
+	if (!active)
+		return "xml";
+	return guest_file_has(dirfd, file, "config") ? "config" : NULL;
+}
+
+static int save_doc(int dirfd, const char *file, const char *what, xmlDoc *doc,
+		    struct vnet_err *err)
 {
 	_cleanup_free_ char *text = text_of(doc);
 	char path[NAME_MAX * 2];
 
-	snprintf(path, sizeof(path), "%s.xml", file);
+	snprintf(path, sizeof(path), "%s.%s", file, what);
 	return text ? file_replace_at(dirfd, path, text, strlen(text), 0644, err) : -ENOMEM;
 }
 
@@ -138,47 +150,56 @@ static void set_metadata(xmlDoc *doc, const struct guest_nic *nics, size_t n)
 }
 
 /* With @nic's entry, or without the one of that name. */
-int guest_file_set_entry(int dirfd, const char *file, const struct guest_nic *nic, bool with,
-			 struct vnet_err *err)
+int guest_file_set_entry(int dirfd, const char *file, enum domains_where where,
+			 const struct guest_nic *nic, bool with, struct vnet_err *err)
 {
-	xmlDoc *doc = load_doc(dirfd, file, "xml");
+	const char *what = guest_file_of(dirfd, file, where);
+	xmlDoc *doc = what ? load_doc(dirfd, file, what) : NULL;
 	struct guest_nic nics[16];
+	const struct guest_nic *old;
 	struct guest g = { 0 };
-	size_t n = 0;
+	size_t n = 0, n_old;
 	int r = guest_file_load(dirfd, file, &g, err);
 
-	for (size_t i = 0; r == 0 && i < g.n_nics && n < ARRAY_SIZE(nics) - 1; i++) {
-		if (strcmp(g.nics[i].name, nic->name) != 0)
-			nics[n++] = g.nics[i];
+	old = where == IN_LIVE ? g.nics : g.config_nics;
+	n_old = where == IN_LIVE ? g.n_nics : g.n_config_nics;
+	for (size_t i = 0; r == 0 && i < n_old && n < ARRAY_SIZE(nics) - 1; i++) {
+		if (strcmp(old[i].name, nic->name) != 0)
+			nics[n++] = old[i];
 	}
 	if (with)
 		nics[n++] = *nic;
-	if (r == 0 && doc && (with || n != g.n_nics)) {
+	if (r == 0 && doc && (with || n != n_old)) {
 		set_metadata(doc, nics, n);
-		r = save_doc(dirfd, file, doc, err);
+		r = save_doc(dirfd, file, what, doc, err);
 	}
 	guest_done(&g);
 	xmlFreeDoc(doc);
 	return r;
 }
 
-int guest_file_add(int dirfd, const char *file, const struct guest_nic *nic, struct vnet_err *err)
+int guest_file_add(int dirfd, const char *file, enum domains_where where,
+		   const struct guest_nic *nic, struct vnet_err *err)
 {
 	_cleanup_free_ char *xml = domain_xml_interface(nic);
-	xmlDoc *doc = load_doc(dirfd, file, "xml");
-	int r = -ENOENT;
+	const char *what = guest_file_of(dirfd, file, where);
+	xmlDoc *doc = what ? load_doc(dirfd, file, what) : NULL;
+	int r = vnet_err_set(err, -EINVAL, VNET_E_FAILED, "libvirt: guest %s has no such XML",
+			     file);
 
 	if (doc && xml) {
 		xmlAddChild(child_or_new(xmlDocGetRootElement(doc), "devices"), fragment(doc, xml));
-		r = save_doc(dirfd, file, doc, err);
+		*err = VNET_ERR_INIT;
+		r = save_doc(dirfd, file, what, doc, err);
 	}
 	xmlFreeDoc(doc);
 	return r;
 }
 
-void guest_file_remove(int dirfd, const char *file, const char *alias)
+void guest_file_remove(int dirfd, const char *file, enum domains_where where, const char *alias)
 {
-	xmlDoc *doc = load_doc(dirfd, file, "xml");
+	const char *what = guest_file_of(dirfd, file, where);
+	xmlDoc *doc = what ? load_doc(dirfd, file, what) : NULL;
 	xmlNode *devices = doc ? child(xmlDocGetRootElement(doc), "devices") : NULL;
 	struct vnet_err err = VNET_ERR_INIT;
 
@@ -192,7 +213,7 @@ void guest_file_remove(int dirfd, const char *file, const char *alias)
 			continue;
 		xmlUnlinkNode(c);
 		xmlFreeNode(c);
-		save_doc(dirfd, file, doc, &err);
+		save_doc(dirfd, file, what, doc, &err);
 		break;
 	}
 	xmlFreeDoc(doc);

@@ -7,9 +7,12 @@
 
 bool guest_file_has(int dirfd, const char *file, const char *what);
 int guest_file_load(int dirfd, const char *file, struct guest *ret, struct vnet_err *err);
+/* Which file is its live or persistent XML: "xml" or "config"; NULL: it has none. */
+const char *guest_file_of(int dirfd, const char *file, enum domains_where where);
 /* As vnetd uses virDomainSetMetadata: with @nic's entry, or without the one of its name. */
-int guest_file_set_entry(int dirfd, const char *file, const struct guest_nic *nic, bool with,
-			 struct vnet_err *err);
-int guest_file_add(int dirfd, const char *file, const struct guest_nic *nic, struct vnet_err *err);
-void guest_file_remove(int dirfd, const char *file, const char *alias);
+int guest_file_set_entry(int dirfd, const char *file, enum domains_where where,
+			 const struct guest_nic *nic, bool with, struct vnet_err *err);
+int guest_file_add(int dirfd, const char *file, enum domains_where where,
+		   const struct guest_nic *nic, struct vnet_err *err);
+void guest_file_remove(int dirfd, const char *file, enum domains_where where, const char *alias);
 #endif

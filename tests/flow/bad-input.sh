@@ -41,7 +41,7 @@ expect 2 "guest's name is empty" attach ''
 
 note "what there is not"
 expect 1 'libvirt knows no guest nosuch: .virsh list --all. shows' attach nosuch
-expect 1 'guest vm3 does not run: start it first \(virsh start vm3\)' attach vm3
+expect 1 'guest vm3 does not run: start it first \(virsh start vm3\), or attach without --live' attach vm3 --live
 expect 1 'there is no mode warp: .vnetctl mode list.' attach vm1 --mode warp
 expect 1 'there is no mode warp' attach vm1 --mode warp,vf
 expect 1 'there is no pool nosuch: .vnetctl inventory.' attach vm1 --pool nosuch
@@ -69,7 +69,7 @@ expect 2 "'vm1' is not known here: 'attach' is" plan vm1
 expect 2 "'list' is missing" mode
 expect 2 'which NIC' show vm1
 expect 0 'Exit codes: 0 done, 1 refused' --help
-expect 0 'Give a running guest a NIC' attach --help
+expect 0 'Give a guest a NIC' attach --help
 expect 0 '^vnetctl [0-9]' --version
 rc=0
 vnet list >/dev/full 2>"$work/err" || rc=$?

@@ -221,6 +221,37 @@ guest_has() { # GUEST NAME: our device in its XML
 	grep -q "ua-vnetd-$2['\"]" "$host/guests/$1.xml"
 }
 
+# ---- libvirt's part of a guest's life --------------------------------------
+
+hook() { # GUEST OPERATION [EXTRA] <XML: as libvirt runs its hook
+	VNETD_SOCKET=$socket "$build/vnetd-hook" "$1" "$2" begin "${3:--}"
+}
+
+shut_off() { # GUEST: a persistent one that does not run
+	: >"$host/guests/$1.off"
+}
+
+# `virsh start`: the hook is asked with the XML of the guest to be; then it runs with it.
+# What the hook said is in $work/hook.
+virsh_start() { # GUEST
+	local guests=$host/guests
+	sed 's/<domain /<domain id="7" /' "$guests/$1.xml" |
+		hook "$1" prepare >"$work/hook.out" 2>"$work/hook" || {
+		hook "$1" release failed <"$guests/$1.xml"
+		return 1
+	}
+	cp "$guests/$1.xml" "$guests/$1.config"
+	rm "$guests/$1.off"
+}
+
+# It ended: the hook is told when all is over, libvirt's own event comes with it.
+virsh_destroy() { # GUEST
+	local guests=$host/guests
+	: >"$guests/$1.off"
+	[ ! -e "$guests/$1.config" ] || mv "$guests/$1.config" "$guests/$1.xml"
+	hook "$1" release destroyed <"$guests/$1.xml" >"$work/hook.out" 2>"$work/hook"
+}
+
 unplug() { # GUEST NAME: as it is when virsh, or the guest, has done it
 	local file=$host/guests/$1.xml
 	python3 - "$file" "ua-vnetd-$2" >"$host/guests/.$1.new" <<-'PY'

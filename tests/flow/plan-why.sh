@@ -23,7 +23,7 @@ says "link-up +$pf0 +down +up +stays" "$out"
 says "driver +$pf0/vf0 +- +vfio-pci override=vfio-pci +goes back" "$out"
 says "vf-vlan +$pf0/vf0 +- +100 +goes back" "$out"
 says "vf-mac +$pf0/vf0 +- +$mac +goes back" "$out"
-says "then: virsh attach-device vm1: <interface type='hostdev' managed='no'>, alias ua-vnetd-net0" "$out"
+says "then: virsh attach-device vm1 --live: <interface type='hostdev' managed='no'>, alias ua-vnetd-net0" "$out"
 says 'warning: making VFs interrupts the link of enp1s0' "$out"
 says 'why: 0000:01:00.0/vf0 will be made with 7 VFs of enp1s0' "$out"
 untouched fresh

@@ -192,7 +192,9 @@ def well_behaved():
             ("Show", {"guest": "vm1", "name": "x"}), ("Why", {"guest": "vm2"}),
             ("Plan", {"guest": "vm2", "modes": ["vf"], "pool": "enp1s0", "vlan": None}),
             ("Inventory", None), ("Attach", {**asked, "guest": "vm2"}),
-            ("Attach", {"guest": "nosuch"}), ("Attach", {"guest": "vm3"}), ("Attach", {}),
+            ("Attach", {"guest": "nosuch"}), ("Attach", {"guest": "vm3", "scope": "live"}),
+            ("Attach", {"guest": "vm3", "name": "off"}), ("Show", {"guest": "vm3", "name": "off"}),
+            ("Detach", {"guest": "vm3", "scope": "config"}), ("Attach", {"scope": "no"}), ("Attach", {}),
             ("Attach", {"guest": "vm1", "modes": ["vf"], "pool": "none"}),
             ("Show", {"guest": "vm1", "name": "y"}), ("Show", {"guest": "vm1"}),
             ("Detach", {"guest": "vm2"}), ("Detach", {"guest": "vm1"}), ("Detach", {"guest": "vm1"})):

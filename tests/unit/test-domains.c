@@ -107,7 +107,7 @@ static int attach(struct watch *w, const char *uuid, const char *name)
 	struct guest_nic n = nic(name);
 	struct vnet_err err = VNET_ERR_INIT;
 
-	assert_int_equal(domains_attach(w->domains, uuid, &n, watch_done, w, &err), 0);
+	assert_int_equal(domains_attach(w->domains, uuid, IN_LIVE, &n, watch_done, w, &err), 0);
 	assert_int_equal(w->calls, 0);
 	return watch_call(w);
 }
@@ -116,7 +116,7 @@ static int detach(struct watch *w, const char *uuid, const char *name)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 
-	assert_int_equal(domains_detach(w->domains, uuid, name, watch_done, w, &err), 0);
+	assert_int_equal(domains_detach(w->domains, uuid, IN_LIVE, name, watch_done, w, &err), 0);
 	return watch_call(w);
 }
 
@@ -270,7 +270,8 @@ static void test_stopped_while_the_connection_was_lost(void **state)
 	assert_int_equal(domains_known(w->domains), DOMAINS_STALE);
 	assert_non_null(strstr(domains_why_unknown(w->domains), "libvirt: "));
 	assert_non_null(domains_find(w->domains, "zoe"));
-	assert_int_equal(domains_attach(w->domains, UUID_A, &n, watch_done, w, &err), -ENOTCONN);
+	assert_int_equal(domains_attach(w->domains, UUID_A, IN_LIVE, &n, watch_done, w, &err),
+			 -ENOTCONN);
 	assert_int_equal(err.name, VNET_E_UNAVAILABLE);
 	take(f, "zoe.xml");
 	put_guest(f, "amy.xml", "amelia", UUID_B);
@@ -360,7 +361,7 @@ static void test_drop(void **state)
 	struct guest_nic n = nic("net0");
 
 	/* Before the answer: what was asked is done all the same. */
-	assert_int_equal(domains_attach(w->domains, UUID_A, &n, watch_done, w, &err), 0);
+	assert_int_equal(domains_attach(w->domains, UUID_A, IN_LIVE, &n, watch_done, w, &err), 0);
 	domains_drop(w->domains, w);
 	watch_until(w, "changed:" UUID_A);
 	assert_true(guest_has_nic(domains_find(w->domains, UUID_A), "net0"));
@@ -382,7 +383,7 @@ static void test_freed_with_requests_under_way(void **state)
 	struct watch *w = known(f);
 
 	put(f, "zoe.hang", "");
-	assert_int_equal(domains_attach(w->domains, UUID_A, &n, watch_done, w, &err), 0);
+	assert_int_equal(domains_attach(w->domains, UUID_A, IN_LIVE, &n, watch_done, w, &err), 0);
 	assert_int_equal(domains_reread(w->domains, UUID_B, watch_done, w, &err), 0);
 	watch_free(w);
 	watch_free(watch_new(&domains_fake, f->dir));

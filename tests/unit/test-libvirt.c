@@ -119,7 +119,9 @@ static void test_attach_refused(void **state)
 					      VNETD_XML_NS, VIR_DOMAIN_AFFECT_LIVE),
 			 0);
 	free(xml);
-	assert_int_equal(domains_attach(f->w->domains, f->uuid, &n, watch_done, f->w, &err), 0);
+	assert_int_equal(domains_attach(f->w->domains, f->uuid, IN_LIVE, &n, watch_done, f->w,
+					&err),
+			 0);
 	assert_int_equal(watch_call(f->w), -EIO);
 	assert_int_equal(f->w->err.name, VNET_E_FAILED);
 	if (!strstr(f->w->err.text, "libvirt: attach net0 to guest test: "))
@@ -171,7 +173,9 @@ static void test_spoilt_metadata_is_kept(void **state)
 					      "<guest><nic name='Not OK'/></guest>", "vnetd",
 					      VNETD_XML_NS, VIR_DOMAIN_AFFECT_LIVE),
 			 0);
-	assert_int_equal(domains_attach(f->w->domains, f->uuid, &n, watch_done, f->w, &err), 0);
+	assert_int_equal(domains_attach(f->w->domains, f->uuid, IN_LIVE, &n, watch_done, f->w,
+					&err),
+			 0);
 	assert_int_equal(watch_call(f->w), -EINVAL);
 	xml = virDomainGetMetadata(f->dom, VIR_DOMAIN_METADATA_ELEMENT, VNETD_XML_NS,
 				   VIR_DOMAIN_AFFECT_LIVE);
@@ -190,9 +194,9 @@ static void test_not_there(void **state)
 	struct vnet_err err = VNET_ERR_INIT;
 	struct domains *d = f->w->domains;
 
-	assert_int_equal(domains_attach(d, UUID_NEW, &n, watch_done, f->w, &err), 0);
+	assert_int_equal(domains_attach(d, UUID_NEW, IN_LIVE, &n, watch_done, f->w, &err), 0);
 	assert_int_equal(watch_call(f->w), -ENOENT);
-	assert_int_equal(domains_detach(d, f->uuid, "net0", watch_done, f->w, &err), 0);
+	assert_int_equal(domains_detach(d, f->uuid, IN_LIVE, "net0", watch_done, f->w, &err), 0);
 	assert_int_equal(watch_call(f->w), -ENOENT);
 	assert_int_equal(f->w->err.name, VNET_E_NOT_FOUND);
 	assert_int_equal(domains_forget(d, UUID_NEW, "net0", watch_done, f->w, &err), 0);

@@ -135,8 +135,13 @@ static void test_access(void **state)
 		bool changes = strcmp(m->name, "io.vnetd.Attach") == 0 ||
 			       strcmp(m->name, "io.vnetd.Detach") == 0;
 
-		assert_int_equal(m->access, changes ? ACCESS_CHANGE : ACCESS_LOOK);
-		assert_int_equal(!!m->request + !!m->target + !!m->plain + !!m->service, 1);
+		bool hook = strcmp(m->name, "io.vnetd.Hook") == 0;
+
+		assert_int_equal(m->access, hook      ? ACCESS_ROOT
+					    : changes ? ACCESS_CHANGE
+						      : ACCESS_LOOK);
+		assert_int_equal(!!m->request + !!m->target + !!m->plain + !!m->hook + !!m->service,
+				 1);
 	}
 }
 

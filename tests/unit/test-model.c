@@ -205,10 +205,10 @@ static void test_request_round_trip(void **state)
 {
 	static const char *const texts[] = {
 		"{\"guest\":\"vm1\",\"name\":null,\"modes\":[],\"pool\":null,\"mac\":null,"
-		"\"vlan\":null}",
+		"\"vlan\":null,\"scope\":null}",
 		"{\"guest\":\"vm1\",\"name\":\"net0\",\"modes\":[\"vf\",\"vhost-net\"],"
 		"\"pool\":\"ens1\",\"mac\":\"52:54:00:12:34:56\","
-		"\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"}}",
+		"\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},\"scope\":\"config\"}",
 	};
 
 	(void)state;
@@ -277,6 +277,8 @@ static void test_request_refused(void **state)
 		  "\"i\"]}",
 		  "modes" },
 		{ "{\"guest\":\"vm1\",\"vlan\":100}", "vlan" },
+		{ "{\"guest\":\"vm1\",\"scope\":\"auto\"}", "scope" },
+		{ "{\"guest\":\"vm1\",\"scope\":\"both\"}", "scope" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{}}", "vlan" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":4095}}", "id" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":-1}}", "id" },
@@ -317,6 +319,7 @@ static struct vnet_attachment sample(void)
 		.vf_index = 3,
 		.vlan = { .id = 100, .qos = 3, .proto = 0x88a8 },
 		.handover = HO_PATH,
+		.persistent = true,
 		.since_usec = 1700000000000000,
 	};
 
@@ -339,9 +342,10 @@ static void test_attachment_json(void **state)
 		     "\"pool\":\"ens1\",\"mac\":\"52:54:00:12:34:56\","
 		     "\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},"
 		     "\"pf\":\"0000:65:00.0\",\"pfMac\":\"a0:36:9f:00:00:01\",\"vfIndex\":3,"
-		     "\"vf\":\"0000:65:10.6\",\"handover\":\"path\","
+		     "\"vf\":\"0000:65:10.6\",\"handover\":\"path\",\"persistent\":true,"
 		     "\"sinceUsec\":1700000000000000,\"asked\":{\"guest\":\"vm1\",\"name\":null,"
-		     "\"modes\":[\"auto\"],\"pool\":null,\"mac\":null,\"vlan\":null}}");
+		     "\"modes\":[\"auto\"],\"pool\":null,\"mac\":null,\"vlan\":null,"
+		     "\"scope\":null}}");
 	j = model_attachment_to_json(&a);
 	assert_true(json_equal(j, want));
 }

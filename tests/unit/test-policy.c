@@ -45,6 +45,8 @@ static void test_groups(void **state)
 	assert_false(allowed(&ids, USER, LOOK, OTHER, ACCESS_CHANGE));
 	assert_false(allowed(&ids, USER, OTHER, LOOK, ACCESS_CHANGE));
 	assert_true(allowed(&ids, USER, CHANGE, OTHER, ACCESS_CHANGE));
+	assert_false(allowed(&ids, USER, CHANGE, CHANGE, ACCESS_ROOT));
+	assert_true(allowed(&ids, 0, OTHER, OTHER, ACCESS_ROOT));
 	assert_true(allowed(&ids, USER, OTHER, CHANGE, ACCESS_CHANGE));
 	/* who may change may look */
 	assert_true(allowed(&ids, USER, OTHER, CHANGE, ACCESS_LOOK));
