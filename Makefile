@@ -192,6 +192,11 @@ endef
 .PHONY: install uninstall lab-tree
 install: all	## install under DESTDIR and prefix
 	$(call put_files,$(DESTDIR))
+	$(Q)# A running libvirt looks for hooks only when it is told to.
+	$(Q)[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || \
+		for s in libvirtd virtqemud virtnetworkd; do \
+			systemctl -q is-active $$s 2>/dev/null && systemctl reload $$s || :; \
+		done
 uninstall:	## remove what install put there
 	$(Q)rm -f $(foreach f,$(INSTALL),'$(DESTDIR)$(lastword $(subst :, ,$(f)))')
 	$(Q)for d in '$(plugindir)' '$(datadir)/vnetd'; do \

@@ -7,6 +7,7 @@
 set -euo pipefail
 
 lab_guests=/run/lab/guests # consoles: NAME.console
+lab_images=/run/lab        # what guests boot from
 lab_peer=10.99.0.254       # answered by world, or by world100 inside VLAN 100
 
 export LC_ALL=C LIBVIRT_DEFAULT_URI=qemu:///system
@@ -67,6 +68,14 @@ wait_for() {
 		[ $SECONDS -lt $end ] || return 1
 		sleep 0.2
 	done
+}
+
+# The host goes down without a warning, as by a power cut, and the script runs again from
+# its start, with LAB_BOOT one higher.
+lab_reboot() {
+	note "the host reboots"
+	: >"$LAB_OUT/.reboot"
+	exit 0
 }
 
 # ---- the network of the lab ----------------------------------------------
@@ -173,7 +182,7 @@ lab_guest_memory=64 # MiB; 40 still boots
 declare -A lab_mark # from which byte of a console to look
 
 # guest_define NAME [MEMORY-MIB [FLAG...]]
-# Device XML for a cold boot in GUEST_DEVICES. Flags: nounplug (the guest's ACPI
+# Device XML for a cold boot in GUEST_DEVICES; GUEST_ON_REBOOT=restart. Flags: nounplug (the guest's ACPI
 # answers neither plug nor unplug).
 guest_define() {
 	local name=$1 memory=${2:-$lab_guest_memory} flag cmdline
@@ -186,10 +195,10 @@ guest_define() {
 		esac
 	done
 	# In memory: QEMU reads them faster than over the share, and libvirt may chown.
-	if [ ! -e /run/lab/vmlinux ]; then
-		cp "$LAB_DIR/guest/vmlinux" "$LAB_DIR/guest/initramfs.cpio" /run/lab/
+	mkdir -p "$lab_images" "$lab_guests"
+	if [ ! -e "$lab_images/vmlinux" ]; then
+		cp "$LAB_DIR/guest/vmlinux" "$LAB_DIR/guest/initramfs.cpio" "$lab_images/"
 	fi
-	mkdir -p $lab_guests
 	rm -f "$lab_guests/$name.plain"
 	if [ $# = 0 ] && [ "$memory" = "$lab_guest_memory" ] && [ -z "${GUEST_DEVICES:-}${GUEST_CMDLINE:-}" ]; then
 		: >"$lab_guests/$name.plain"
@@ -201,13 +210,13 @@ guest_define() {
 		  <vcpu>1</vcpu>
 		  <os>
 		    <type arch='x86_64' machine='q35'>hvm</type>
-		    <kernel>/run/lab/vmlinux</kernel>
-		    <initrd>/run/lab/initramfs.cpio</initrd>
+		    <kernel>$lab_images/vmlinux</kernel>
+		    <initrd>$lab_images/initramfs.cpio</initrd>
 		    <cmdline>$cmdline${GUEST_CMDLINE:+ $GUEST_CMDLINE}</cmdline>
 		  </os>
 		  <features><acpi/></features>
 		  <cpu mode='custom' match='exact'><model>qemu64</model></cpu>
-		  <on_reboot>destroy</on_reboot>
+		  <on_reboot>${GUEST_ON_REBOOT:-destroy}</on_reboot>
 		  <on_crash>destroy</on_crash>
 		  <devices>
 		    <controller type='usb' model='none'/>

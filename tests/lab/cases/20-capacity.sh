@@ -13,7 +13,7 @@ start=$(now)
 for i in $(seq 1 20); do
 	(
 		rc=0
-		vnetctl attach vm2 --mode vf --pool "$pool0" --name "nic$i" >"$state_dir/many.$i" 2>&1 || rc=$?
+		vnetctl attach vm2 --live --mode vf --pool "$pool0" --name "nic$i" >"$state_dir/many.$i" 2>&1 || rc=$?
 		echo $rc >"$state_dir/many.$i.rc"
 	) &
 done
@@ -41,7 +41,7 @@ done
 one=$(vnetctl --json list | jq -r '.attachments[3].name')
 vf=$(vnetctl --json list | jq -r '.attachments[3].vf')
 vnet detach vm2 "$one"
-vnet attach vm2 --mode vf --pool "$pool0" --name again
+vnet attach vm2 --live --mode vf --pool "$pool0" --name again
 same "the VF" "$vf" "$(vnetctl --json show vm2/again | jq -r .attachment.vf)"
 
 note "the guest's end takes all back"

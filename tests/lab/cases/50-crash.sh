@@ -42,6 +42,9 @@ killed_at() { # POINT
 		if guest_has_mac vm1 $mac; then
 			fail "$1: gone, but the guest has it"
 		fi
+		if virsh dumpxml vm1 --inactive | grep -q "$mac"; then
+			fail "$1: gone, but the guest's persistent configuration has it"
+		fi
 		host_state | diff -u $state_dir/crash.host - || fail "$1: the host is not as it was"
 		ok "$1: gone after the restart"
 	fi

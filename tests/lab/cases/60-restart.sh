@@ -69,7 +69,7 @@ same "driver" none "$(pci_driver "$vf")"
 
 note "detached by virsh behind our back: taken back"
 guest_mark vm1
-vnet attach vm1 --mode vf --pool "$pool0" --mac $mac
+vnet attach vm1 --live --mode vf --pool "$pool0" --mac $mac
 guest_nic_wait vm1 $mac
 virsh -q detach-device-alias vm1 ua-vnetd-net0
 wait_for 60 vm1_gone || fail "it stays after virsh detach-device-alias: $(vnetctl list)"
