@@ -190,9 +190,9 @@ define put_files
 endef
 
 .PHONY: install uninstall lab-tree
+# A running libvirt looks for hooks only when it is told to.
 install: all	## install under DESTDIR and prefix
 	$(call put_files,$(DESTDIR))
-	$(Q)# A running libvirt looks for hooks only when it is told to.
 	$(Q)[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || \
 		for s in libvirtd virtqemud virtnetworkd; do \
 			systemctl -q is-active $$s 2>/dev/null && systemctl reload $$s || :; \

@@ -329,8 +329,7 @@ static void when_known(struct attachments *as, struct waiter *w)
 		free(w);
 		return;
 	}
-	if (domains_known(as->m->domains) == DOMAINS_STALE ||
-	    sd_event_add_time_relative(as->m->event, &w->timer, CLOCK_MONOTONIC,
+	if (sd_event_add_time_relative(as->m->event, &w->timer, CLOCK_MONOTONIC,
 				       KNOWN_WAIT_SEC * UINT64_C(1000000), 0, on_waiter_late,
 				       w) < 0) {
 		waiter_refuse(w);
