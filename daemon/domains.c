@@ -17,6 +17,7 @@
  * domains_drop() can silence it at any time, also from within another one's done.
  */
 #include "daemon/domains.h"
+#include "daemon/messages.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -408,7 +409,7 @@ static void sink_disconnected(void *user, const char *why)
 
 	d->connected = false;
 	if (!was && strcmp(why, d->why) != 0)
-		log_warn(NULL, "%s; trying again", why);
+		log_event(MSG_LIBVIRT_UNREACHABLE, 4, NULL, "%s; trying again", why);
 	snprintf(d->why, sizeof(d->why), "%s", why);
 	if (d->known == DOMAINS_KNOWN)
 		d->known = DOMAINS_STALE;
