@@ -25,6 +25,7 @@ static const struct method methods[] = {
 	{ "io.vnetd.Inventory", ACCESS_LOOK, no_fields, .plain = inventory_run },
 	{ "io.vnetd.Why", ACCESS_LOOK, request_fields, .request = why_run },
 	{ "io.vnetd.Plan", ACCESS_LOOK, request_fields, .request = plan_run },
+	{ "io.vnetd.ListGuests", ACCESS_LOOK, no_fields, .plain = guests_run },
 	{ "io.vnetd.ListModes", ACCESS_LOOK, no_fields, .plain = modes_run },
 	{ "org.varlink.service.GetInfo", ACCESS_LOOK, no_fields, .service = varlink_get_info },
 	{ "org.varlink.service.GetInterfaceDescription", ACCESS_LOOK, interface_fields,
