@@ -227,7 +227,7 @@ demo:	## install what is needed, build, boot the lab and show vnetd at work
 	$(Q)tests/deps build lab
 	+$(Q)$(MAKE) --no-print-directory lab-tree && VNET_BUILD='$(abspath $(O))' exec tests/demo
 
-STATIC := format-check layers shellcheck codespell plugin-header analyze-gcc analyze-cppcheck analyze-clang-tidy
+STATIC := format-check layers shellcheck codespell plugin-header docs-check analyze-gcc analyze-cppcheck analyze-clang-tidy
 .PHONY: format $(STATIC) analyze static-goals
 static-goals:
 	@echo $(STATIC)
@@ -244,6 +244,9 @@ codespell:	## spelling
 plugin-header:	## the plugin ABI compiles alone, as C and as C++
 	$(Q)for l in c c++; do echo '#include "plugins/vnet-plugin.h"' | \
 		$(CC) -x $$l -Wall -Wextra -Werror -I. -fsyntax-only - || exit 1; done
+
+docs-check: $(O)/vnetd $(O)/vnetctl	## the manual has all there is, and nothing else
+	$(Q)CC='$(CC)' tests/docs '$(O)'
 
 # -fanalyzer of gcc 12 loses what lists and __attribute__((cleanup)) hold: leaks are left to the
 # address sanitizer. The checks of clang-tidy are in .clang-tidy.

@@ -15,12 +15,12 @@
 
 #define TAB_MS 1000
 
-static const struct what {
+static const struct kind {
 	const char *word, *method;
 	/* Where the reply has them: [path.]array of objects with @field. */
 	const char *path, *array, *field;
 	const char *only; /* this member must be true */
-} whats[] = {
+} kinds[] = {
 	{ "guests", "io.vnetd.ListGuests", NULL, "guests", "name", NULL },
 	{ "running-guests", "io.vnetd.ListGuests", NULL, "guests", "name", "running" },
 	{ "pools", "io.vnetd.Inventory", "inventory", "pools", "name", NULL },
@@ -35,7 +35,7 @@ static void give_up(int signum)
 	_exit(EXIT_DONE);
 }
 
-static void print(const struct what *what, const json_t *reply, const char *guest)
+static void print(const struct kind *what, const json_t *reply, const char *guest)
 {
 	const json_t *at = what->path ? json_object_get(reply, what->path) : reply, *e;
 	bool whole = strcmp(what->word, "attachments") == 0 && !guest;
@@ -65,14 +65,14 @@ int cmd_complete(struct cli *cli, int argc, char **argv)
 	const struct itimerval patience = { .it_value = { .tv_sec = TAB_MS / 1000 } };
 	_cleanup_json_ json_t *reply = NULL;
 	struct vnet_err err = VNET_ERR_INIT;
-	const struct what *what = NULL;
+	const struct kind *what = NULL;
 	struct client *client = NULL;
 	const char *arg[2];
 
 	cli_parse(cli, argc, argv, &argp, NULL, 1, 2, arg);
-	for (size_t i = 0; i < ARRAY_SIZE(whats); i++) {
-		if (strcmp(whats[i].word, arg[0]) == 0)
-			what = &whats[i];
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(kinds[i].word, arg[0]) == 0)
+			what = &kinds[i];
 	}
 	if (!what || (arg[1] && strcmp(what->word, "attachments") != 0)) {
 		cli_complain("complete: '%s%s%s' is not known here (--help)", arg[0],
