@@ -77,7 +77,7 @@ TEST_BINARIES := $(if $(TEST_OBJ),$(O)/test/vnetd) $(UNIT) $(HELPERS)
 C_SRC := $(wildcard lib/*.c daemon/*.c daemon/host/*.c cli/*.c plugins/*.c)
 ALL_SRC := $(C_SRC) $(wildcard tests/fake/*.c tests/unit/*.c tests/programs/*.c tests/lab/*.c)
 ALL_HDR := $(wildcard lib/*.h daemon/*.h daemon/host/*.h cli/*.h plugins/*.h tests/*/*.h)
-SCRIPTS := $(shell git ls-files -co --exclude-standard 2>/dev/null | \
+SCRIPTS := $(shell git ls-files -co --exclude-standard ':!*.md' 2>/dev/null | \
 	xargs -r grep -lIE '^.!/(usr/)?bin/(env )?(ba|da)?sh' 2>/dev/null)
 
 # ---- build ----------------------------------------------------------------------------------
