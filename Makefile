@@ -21,6 +21,7 @@ sbindir ?= $(prefix)/sbin
 libdir ?= $(prefix)/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
 includedir ?= $(prefix)/include
 datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 plugindir ?= $(libdir)/vnetd/plugins
 # Debian's systemd.pc still says /lib, which is a link to /usr/lib: a DESTDIR that is
@@ -30,6 +31,7 @@ unitdir ?= $(call pc_dir,systemd,systemdsystemunitdir,/usr/lib/systemd/system)
 sysusersdir ?= $(call pc_dir,systemd,sysusersdir,/usr/lib/sysusers.d)
 tmpfilesdir ?= $(call pc_dir,systemd,tmpfilesdir,/usr/lib/tmpfiles.d)
 modulesloaddir ?= $(call pc_dir,systemd,modulesloaddir,/usr/lib/modules-load.d)
+catalogdir ?= $(call pc_dir,systemd,catalogdir,/usr/lib/systemd/catalog)
 networkdir ?= $(call pc_dir,systemd,systemdnetworkdir,/usr/lib/systemd/network)
 udevdir ?= $(call pc_dir,udev,udevdir,/usr/lib/udev)
 hookdir ?= $(sysconfdir)/libvirt/hooks
@@ -75,7 +77,7 @@ TEST_BINARIES := $(if $(TEST_OBJ),$(O)/test/vnetd) $(UNIT) $(HELPERS)
 C_SRC := $(wildcard lib/*.c daemon/*.c daemon/host/*.c cli/*.c plugins/*.c)
 ALL_SRC := $(C_SRC) $(wildcard tests/fake/*.c tests/unit/*.c tests/programs/*.c tests/lab/*.c)
 ALL_HDR := $(wildcard lib/*.h daemon/*.h daemon/host/*.h cli/*.h plugins/*.h tests/*/*.h)
-SCRIPTS := $(shell git ls-files -co --exclude-standard 2>/dev/null | \
+SCRIPTS := $(shell git ls-files -co --exclude-standard ':!*.md' 2>/dev/null | \
 	xargs -r grep -lIE '^.!/(usr/)?bin/(env )?(ba|da)?sh' 2>/dev/null)
 
 # ---- build ----------------------------------------------------------------------------------
@@ -173,8 +175,11 @@ INSTALL = 755:$(O)/vnetd:$(sbindir)/vnetd 755:$(O)/vnetctl:$(bindir)/vnetctl \
 	$(foreach d,qemu.d network.d,$(HOOK:%=755:%:$(hookdir)/$(d)/vnetd)) \
 	644:plugins/vnet-plugin.h:$(includedir)/vnet-plugin.h \
 	$(call have,644,docs/inventory.schema.json,$(datadir)/vnetd/inventory.schema.json) \
-	$(call have,644,daemon/vnetd.catalog,$(prefix)/lib/systemd/catalog/vnetd.catalog) \
-	$(call have,644,cli/completion.bash,$(datadir)/bash-completion/completions/vnetctl) \
+	644:daemon/vnetd.catalog:$(catalogdir)/vnetd.catalog \
+	644:cli/completion.bash:$(datadir)/bash-completion/completions/vnetctl \
+	644:cli/completion.zsh:$(datadir)/zsh/vendor-completions/_vnetctl \
+	644:cli/completion.fish:$(datadir)/fish/vendor_completions.d/vnetctl.fish \
+	$(foreach p,$(wildcard docs/*.[1-9]),644:$(p):$(mandir)/man$(lastword $(subst ., ,$(p)))/$(notdir $(p))) \
 	$(foreach u,vnetd.service vnetd.socket,644:systemd/$(u):$(unitdir)/$(u)) \
 	644:systemd/vnetd.sysusers:$(sysusersdir)/vnetd.conf \
 	644:systemd/vnetd.tmpfiles:$(tmpfilesdir)/vnetd.conf \
@@ -227,7 +232,7 @@ demo:	## install what is needed, build, boot the lab and show vnetd at work
 	$(Q)tests/deps build lab
 	+$(Q)$(MAKE) --no-print-directory lab-tree && VNET_BUILD='$(abspath $(O))' exec tests/demo
 
-STATIC := format-check layers shellcheck codespell plugin-header analyze-gcc analyze-cppcheck analyze-clang-tidy
+STATIC := format-check layers shellcheck codespell plugin-header docs-check analyze-gcc analyze-cppcheck analyze-clang-tidy
 .PHONY: format $(STATIC) analyze static-goals
 static-goals:
 	@echo $(STATIC)
@@ -244,6 +249,9 @@ codespell:	## spelling
 plugin-header:	## the plugin ABI compiles alone, as C and as C++
 	$(Q)for l in c c++; do echo '#include "plugins/vnet-plugin.h"' | \
 		$(CC) -x $$l -Wall -Wextra -Werror -I. -fsyntax-only - || exit 1; done
+
+docs-check: $(O)/vnetd $(O)/vnetctl	## the manual has all there is, and nothing else
+	$(Q)CC='$(CC)' tests/docs '$(O)'
 
 # -fanalyzer of gcc 12 loses what lists and __attribute__((cleanup)) hold: leaks are left to the
 # address sanitizer. The checks of clang-tidy are in .clang-tidy.

@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
 	{ "why", "VM [OPTION...]", "every candidate, and why it can or cannot", cmd_why },
 	{ "plan", "attach VM [OPTION...]", "what attach would do; touches nothing", cmd_plan },
 	{ "mode", "list", "the ways to give a guest a NIC", cmd_mode },
+	{ "complete", "WHAT", NULL, cmd_complete }, /* for the shells: not in the list */
 };
 
 struct main_args {
@@ -45,8 +46,11 @@ static char *help_filter(int key, const char *text, void *input)
 		return NULL;
 	fputs("Verbs:\n", f);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		int len = fprintf(f, "  %s %s", verbs[i].name, verbs[i].args);
+		int len;
 
+		if (!verbs[i].summary)
+			continue;
+		len = fprintf(f, "  %s %s", verbs[i].name, verbs[i].args);
 		fprintf(f, "%*s%s\n", len < 31 ? 31 - len : 1, "", verbs[i].summary);
 	}
 	fputs("\n`vnetctl VERB --help` tells more.\n\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looking: list, show, why, plan. Nothing here writes; plan asks the workers for each
+ * Looking: list, guests, show, why, plan. Nothing here writes; plan asks the workers for each
  * knob's present value, which is a read, and says what attach would do.
  */
 #include <errno.h>
@@ -34,6 +34,25 @@ void list_run(struct manager *m, reply_fn reply, void *user)
 	for (size_t i = 0; i < ATTACHMENTS_MAX && reserved_at(m->attachments, i, &v); i++)
 		json_array_append_new(list, model_attachment_to_json(&v));
 	reply(user, 0, json_pack("{s:o}", "attachments", list), &err);
+}
+
+void guests_run(struct manager *m, reply_fn reply, void *user)
+{
+	static const char *const known[] = {
+		[DOMAINS_NEVER] = "never",
+		[DOMAINS_KNOWN] = "known",
+		[DOMAINS_STALE] = "stale",
+	};
+	struct vnet_err err = VNET_ERR_INIT;
+	json_t *list = json_array();
+	const struct guest *g;
+
+	for (size_t i = 0; (g = domains_at(m->domains, i)); i++)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:b}", "name", g->name, "uuid",
+						      g->uuid, "running", g->active));
+	reply(user, 0,
+	      json_pack("{s:o,s:s}", "guests", list, "libvirt", known[domains_known(m->domains)]),
+	      &err);
 }
 
 static json_t *effect_json(const struct effect *e)

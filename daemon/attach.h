@@ -36,12 +36,14 @@ void attachments_removal_failed(struct attachments *as, const char *uuid, const 
  * attach: {attachment, verdicts}; the error carries {verdicts} where some were made.
  * detach: {attachment, done, text, residue: [text]}; done false: still detaching. @name ""
  *   where the guest has only one.
+ * guests: {guests: [{name, uuid, running}], libvirt}, as known now
  * list: {attachments: [...]}; show: {attachment, effects: [{knob, object, before, after, restore}]}
  * why: {guest, verdicts: [{mode, pool, pf, vf, vfIndex, serves, score, chosen, reason}]}
  * plan: {attachment, steps: [{knob, object, owner, before, after, changes}],
  *        handover: text, warnings: [text], verdicts}; touches nothing. */
 void attach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 void detach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
+void guests_run(struct manager *m, reply_fn reply, void *user);
 void list_run(struct manager *m, reply_fn reply, void *user);
 void show_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 void why_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);

@@ -25,6 +25,7 @@
 #include <strings.h>
 
 #include "daemon/domains-priv.h"
+#include "daemon/messages.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -302,7 +303,7 @@ static void sink_disconnected(void *user, const char *why)
 
 	d->connected = false;
 	if (!was && strcmp(why, d->why) != 0)
-		log_warn(NULL, "%s; trying again", why);
+		log_event(MSG_LIBVIRT_UNREACHABLE, 4, NULL, "%s; trying again", why);
 	snprintf(d->why, sizeof(d->why), "%s", why);
 	if (d->known == DOMAINS_KNOWN)
 		d->known = DOMAINS_STALE;

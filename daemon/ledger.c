@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/attachment.h"
+#include "daemon/messages.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -228,15 +230,26 @@ static int attachment_save(struct attachment *a, struct vnet_err *err)
 	return file_replace_at(a->owner->dirfd, file, text, strlen(text), 0600, err);
 }
 
+/* The states that last until an administrator does something. */
+static const char *state_event(enum attachment_state state, const char *reason)
+{
+	if (state == AT_STUCK)
+		return MSG_ATTACHMENT_STUCK;
+	/* With a reason: it was asked, and did not do it. */
+	return state == AT_DETACHING && reason[0] ? MSG_GUEST_KEEPS_NIC : NULL;
+}
+
 int attachment_set_state(struct attachment *a, enum attachment_state state, const char *reason,
 			 struct vnet_err *err)
 {
+	const char *event = state_event(state, reason);
 	char id[ATTACHMENT_ID_MAX];
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	log_info(attachment_id(a, id), "%s: %s -> %s%s%s", id, attachment_state_str(a->v.state),
-		 attachment_state_str(state), reason[0] ? ": " : "", reason);
+	log_event(event, event ? LOG_WARNING : LOG_INFO, attachment_id(a, id), "%s: %s -> %s%s%s",
+		  id, attachment_state_str(a->v.state), attachment_state_str(state),
+		  reason[0] ? ": " : "", reason);
 	a->v.state = state;
 	a->v.since_usec = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 	snprintf(a->v.reason, sizeof(a->v.reason), "%s", reason);

@@ -8,12 +8,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "daemon/attach.h"
 #include "daemon/fault.h"
 #include "daemon/inventory.h"
+#include "daemon/messages.h"
 #include "daemon/plugin.h"
 #include "daemon/pool.h"
 #include "daemon/server.h"
@@ -37,7 +39,8 @@ static void on_lost(void *user)
 {
 	struct manager *m = user;
 
-	log_warn(NULL, "guests cannot be asked: %s", domains_why_unknown(m->domains));
+	log_event(MSG_LIBVIRT_UNREACHABLE, LOG_WARNING, NULL, "guests cannot be asked: %s",
+		  domains_why_unknown(m->domains));
 }
 
 static void on_changed(void *user, const char *uuid)
@@ -82,7 +85,8 @@ static void on_host_changed(void *user, bool overflow)
 	struct manager *m = user;
 
 	if (overflow)
-		log_warn(NULL, "kernel events were lost: the whole host is looked at again");
+		log_event(MSG_EVENTS_LOST, LOG_WARNING, NULL,
+			  "kernel events were lost: the whole host is looked at again");
 	inventory_changed(m->inventory);
 }
 

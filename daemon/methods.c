@@ -24,6 +24,7 @@ static const struct method methods[] = {
 	{ "io.vnetd.Attach", ACCESS_CHANGE, request_fields, .request = attach_run },
 	{ "io.vnetd.Detach", ACCESS_CHANGE, detach_fields, .target = detach_run },
 	{ "io.vnetd.List", ACCESS_LOOK, no_fields, .plain = list_run },
+	{ "io.vnetd.ListGuests", ACCESS_LOOK, no_fields, .plain = guests_run },
 	{ "io.vnetd.Show", ACCESS_LOOK, show_fields, true, .target = show_run },
 	{ "io.vnetd.Inventory", ACCESS_LOOK, no_fields, .plain = inventory_run },
 	{ "io.vnetd.Why", ACCESS_LOOK, request_fields, .request = why_run },

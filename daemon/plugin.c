@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "daemon/manager.h"
+#include "daemon/messages.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -200,7 +202,8 @@ int plugins_new(struct plugins **ret, const char *dir, struct vnet_err *err)
 		return vnet_err_errno(err, -ENOMEM, "plugins");
 	n = dirfd < 0 ? -1 : scandirat(dirfd, ".", &list, is_plugin_file, alphasort);
 	if (n < 0)
-		log_msg(3, NULL, "no modes: cannot read the plugin folder %s: %m", dir);
+		log_event(MSG_PLUGIN_REFUSED, LOG_ERR, NULL,
+			  "no modes: cannot read the plugin folder %s: %m", dir);
 	for (int i = 0; i < n; i++) {
 		struct vnet_err why = VNET_ERR_INIT;
 		struct loaded *l = &p->at[p->n];
@@ -211,7 +214,8 @@ int plugins_new(struct plugins **ret, const char *dir, struct vnet_err *err)
 			if (load_one(p, l, dirfd, dir, &why) < 0) {
 				snprintf(l->error, sizeof(l->error), "%.*s", REASON_MAX - 1,
 					 why.text);
-				log_err(3, l->file, &why, "plugin %s/%s not loaded", dir, l->file);
+				log_event_err(MSG_PLUGIN_REFUSED, LOG_ERR, l->file, &why,
+					      "plugin %s/%s not loaded", dir, l->file);
 			}
 		}
 		free(list[i]);

@@ -23,9 +23,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "daemon/attachment.h"
+#include "daemon/messages.h"
 #include "daemon/select.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -46,8 +48,9 @@ static void move_aside(int dirfd, const char *file, const struct vnet_err *err)
 	snprintf(aside, sizeof(aside), "%.200s.unreadable", file);
 	if (renameat(dirfd, file, dirfd, aside) < 0)
 		snprintf(aside, sizeof(aside), "%.200s", file);
-	log_err(3, NULL, err, "%s cannot be read and was kept as %s; what it knew is not undone",
-		file, aside);
+	log_event_err(MSG_STATE_UNREADABLE, LOG_ERR, NULL, err,
+		      "%s cannot be read and was kept as %s; what it knew is not undone", file,
+		      aside);
 }
 
 static void load_journal(struct attachment *a)
@@ -307,7 +310,8 @@ static void make_way_back(struct attachment *a)
 	if (r == 0)
 		r = adopt_journal(a, &err);
 	if (r < 0)
-		log_err(3, attachment_id(a, id), &err, "%s: without a way back", id);
+		log_event_err(MSG_ADOPT_FAILED, LOG_ERR, attachment_id(a, id), &err,
+			      "%s: without a way back", id);
 }
 
 /* Whose journal is lost. Of one that was being made or released its state says that
@@ -327,7 +331,8 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
 	struct attachment *a = attachment_new(as, &err);
 
 	if (!a) {
-		log_err(3, g->name, &err, "cannot adopt NIC %s", nic->name);
+		log_event_err(MSG_ADOPT_FAILED, LOG_ERR, g->name, &err,
+			      "guest %s: cannot adopt NIC %s", g->name, nic->name);
 		return;
 	}
 	snprintf(a->v.asked.guest, sizeof(a->v.asked.guest), "%s", g->name);
@@ -367,10 +372,10 @@ static bool is_the_device(struct manager *m, const struct guest *g, const struct
 		    strcmp(h->alias + strlen(VNETD_ALIAS_PREFIX), nic->name) == 0)
 			return true;
 	}
-	log_warn(g->name,
-		 "guest %s: its metadata names a NIC %s that is not the device it has: "
-		 "left alone",
-		 g->name, nic->name);
+	log_event(MSG_ADOPT_FAILED, LOG_WARNING, g->name,
+		  "guest %s: its metadata names a NIC %s that is not the device it has: "
+		  "left alone",
+		  g->name, nic->name);
 	return false;
 }
 

@@ -12,8 +12,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "daemon/attachment.h"
+#include "daemon/messages.h"
 #include "daemon/pool.h"
 #include "daemon/select.h"
 #include "lib/json.h"
@@ -91,7 +93,8 @@ static void release_done(void *user, int r, struct vnet_err *err)
 	}
 	release_text(a, text, sizeof(text));
 	if (text[0])
-		log_warn(attachment_id(a, id), "%s: left behind: %s", id, text);
+		log_event(a->residue_failed ? MSG_RESIDUE : MSG_FOREIGN_CHANGE, LOG_WARNING,
+			  attachment_id(a, id), "%s: left behind: %s", id, text);
 	if (a->residue_failed) {
 		a->released = false;
 		attachment_enter(a, AT_STUCK, "%s", text);

@@ -7,6 +7,7 @@
  * what it does. The lane is closed to new calls until that worker answers or dies.
  */
 #include "daemon/worker.h"
+#include "daemon/messages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <syslog.h>
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -395,7 +397,7 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *user)
 		 "%s has not come back from the kernel for %u ms (worker %d): "
 		 "/proc/%d/stack says where it waits",
 		 c->text, c->deadline_ms, (int)l->pid, (int)l->pid);
-	log_warn(l->name, "%s", l->stuck_text);
+	log_event(MSG_WORKER_STUCK, LOG_WARNING, l->name, "%s", l->stuck_text);
 	if (c->done)
 		c->done(c->user, stuck_error(l, &err), NULL, &err);
 	c->done = NULL; /* the answer, if it ever comes, only frees the lane */

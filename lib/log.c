@@ -55,22 +55,32 @@ static void add_field(struct iovec *iov, int *n, char *text)
 	iov[(*n)++] = (struct iovec){ .iov_base = text, .iov_len = strlen(text) };
 }
 
-static bool to_journal(int priority, const char *object, int code, const char *text)
+/* What goes with a text; a member that is NULL or 0 is not there. */
+struct about {
+	const char *message_id, *object;
+	int code;
+};
+
+static bool to_journal(int priority, const struct about *a, const char *text)
 {
-	char message[LINE_MAX_BYTES + 16], level[32], about[192], reason[32];
-	struct iovec iov[4];
+	char message[LINE_MAX_BYTES + 16], level[32], about[192], reason[32], id[64];
+	struct iovec iov[5];
 	int n = 0;
 
 	snprintf(message, sizeof(message), "MESSAGE=%s", text);
 	snprintf(level, sizeof(level), "PRIORITY=%d", priority);
 	add_field(iov, &n, message);
 	add_field(iov, &n, level);
-	if (object) {
-		snprintf(about, sizeof(about), "VNETD_OBJECT=%s", object);
+	if (a->message_id) {
+		snprintf(id, sizeof(id), "MESSAGE_ID=%s", a->message_id);
+		add_field(iov, &n, id);
+	}
+	if (a->object) {
+		snprintf(about, sizeof(about), "VNETD_OBJECT=%s", a->object);
 		add_field(iov, &n, about);
 	}
-	if (code) {
-		snprintf(reason, sizeof(reason), "ERRNO=%d", code < 0 ? -code : code);
+	if (a->code) {
+		snprintf(reason, sizeof(reason), "ERRNO=%d", a->code < 0 ? -a->code : a->code);
 		add_field(iov, &n, reason);
 	}
 	return sd_journal_sendv(iov, n) == 0;
@@ -99,46 +109,81 @@ static void to_stderr(int priority, const char *object, const char *text)
 	(void)written;
 }
 
-static void emit(int priority, const char *object, int code, const char *text)
-{
-	if (!stderr_is_journal() || !to_journal(priority, object, code, text))
-		to_stderr(priority, object, text);
-}
-
 static bool wanted(int *priority)
 {
 	*priority &= LOG_PRIMASK;
 	return *priority <= max_level;
 }
 
-void log_msg(int priority, const char *object, const char *fmt, ...)
+static void emit(int priority, const struct about *about, const struct vnet_err *err,
+		 const char *fmt, va_list ap)
 {
 	char text[LINE_MAX_BYTES];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+
+	if (err && n >= 0 && (size_t)n < sizeof(text))
+		snprintf(text + n, sizeof(text) - (size_t)n, ": %s", err->text);
+	if (!stderr_is_journal() || !to_journal(priority, about, text))
+		to_stderr(priority, about->object, text);
+}
+
+void log_msg(int priority, const char *object, const char *fmt, ...)
+{
+	const struct about about = { .object = object };
 	int saved = errno;
 	va_list ap;
 
 	if (!wanted(&priority))
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	emit(priority, &about, NULL, fmt, ap);
 	va_end(ap);
-	emit(priority, object, 0, text);
 	errno = saved;
 }
 
 void log_err(int priority, const char *object, const struct vnet_err *err, const char *fmt, ...)
 {
-	char text[LINE_MAX_BYTES];
-	int saved = errno, n;
+	const struct about about = { .object = object, .code = err->code };
+	int saved = errno;
 	va_list ap;
 
 	if (!wanted(&priority))
 		return;
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	emit(priority, &about, err, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(text))
-		snprintf(text + n, sizeof(text) - (size_t)n, ": %s", err->text);
-	emit(priority, object, err->code, text);
+	errno = saved;
+}
+
+void log_event(const char *message_id, int priority, const char *object, const char *fmt, ...)
+{
+	const struct about about = { .message_id = message_id, .object = object };
+	int saved = errno;
+	va_list ap;
+
+	if (!wanted(&priority))
+		return;
+	va_start(ap, fmt);
+	emit(priority, &about, NULL, fmt, ap);
+	va_end(ap);
+	errno = saved;
+}
+
+void log_event_err(const char *message_id, int priority, const char *object,
+		   const struct vnet_err *err, const char *fmt, ...)
+{
+	const struct about about = {
+		.message_id = message_id,
+		.object = object,
+		.code = err->code,
+	};
+	int saved = errno;
+	va_list ap;
+
+	if (!wanted(&priority))
+		return;
+	va_start(ap, fmt);
+	emit(priority, &about, err, fmt, ap);
+	va_end(ap);
 	errno = saved;
 }

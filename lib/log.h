@@ -17,6 +17,13 @@ void log_msg(int priority, const char *object, const char *fmt, ...)
 /* As log_msg, followed by ": " and the error's text; field ERRNO is err->code. */
 void log_err(int priority, const char *object, const struct vnet_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* As these two, for what an administrator has to act on: @message_id (32 hex digits, field
+ * MESSAGE_ID; NULL none) is how tools and the message catalogue know the message. */
+void log_event(const char *message_id, int priority, const char *object, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void log_event_err(const char *message_id, int priority, const char *object,
+		   const struct vnet_err *err, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
 #define log_debug(object, ...) log_msg(7, object, __VA_ARGS__)
 #define log_info(object, ...) log_msg(6, object, __VA_ARGS__)
 #define log_warn(object, ...) log_msg(4, object, __VA_ARGS__)

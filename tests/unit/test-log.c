@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/messages.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -180,6 +181,31 @@ static void test_journal_fields(void **state)
 	assert_string_equal(written(), "");
 }
 
+/* By its MESSAGE_ID the catalogue finds the text; on stderr nobody would read it. */
+static void test_event_has_its_id(void **state)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+
+	(void)state;
+	log_event(MSG_WORKER_STUCK, LOG_WARNING, "0000:65:00.0", "no answer");
+	assert_string_equal(written(), "vnetd: warning: 0000:65:00.0: no answer\n");
+	make_stderr_the_journal();
+	log_event(MSG_WORKER_STUCK, LOG_WARNING, "0000:65:00.0", "no answer");
+	assert_string_equal(sent, "MESSAGE=no answer\nPRIORITY=4\nMESSAGE_ID=" MSG_WORKER_STUCK
+				  "\nVNETD_OBJECT=0000:65:00.0\n");
+	vnet_err_set(&err, -EACCES, VNET_E_FAILED, "not root's");
+	log_event_err(MSG_PLUGIN_REFUSED, LOG_ERR, "vnet-x.so", &err, "not loaded");
+	assert_string_equal(
+		sent, "MESSAGE=not loaded: not root's\nPRIORITY=3\nMESSAGE_ID=" MSG_PLUGIN_REFUSED
+		      "\nVNETD_OBJECT=vnet-x.so\nERRNO=13\n");
+	log_event(NULL, LOG_INFO, NULL, "as any other");
+	assert_string_equal(sent, "MESSAGE=as any other\nPRIORITY=6\n");
+	log_set_level(LOG_ERR);
+	log_event(MSG_EVENTS_LOST, LOG_WARNING, NULL, "dropped");
+	assert_string_equal(sent, "MESSAGE=as any other\nPRIORITY=6\n");
+	assert_string_equal(written(), "");
+}
+
 /* A journal that does not take it: the line still goes where somebody may read it. */
 static void test_journal_is_down(void **state)
 {
@@ -223,6 +249,7 @@ int main(void)
 		captured(test_long_message),
 		captured(test_errno_survives),
 		captured(test_journal_fields),
+		captured(test_event_has_its_id),
 		captured(test_journal_is_down),
 		captured(test_somebody_elses_journal_stream),
 	};
