@@ -16,19 +16,14 @@
 #include <string.h>
 
 #include "daemon/domains.h"
+#include "daemon/xml.h"
 #include "lib/cleanup.h"
-
-static void cleanup_doc(xmlDoc **doc)
-{
-	xmlFreeDoc(*doc);
-}
 
 static void cleanup_node(xmlNode **node)
 {
 	xmlFreeNode(*node);
 }
 
-#define _cleanup_doc_ _cleanup_(cleanup_doc)
 #define _cleanup_node_ _cleanup_(cleanup_node)
 
 void domain_xml_init(void)
@@ -36,115 +31,12 @@ void domain_xml_init(void)
 	xmlInitParser();
 }
 
-/* ---- reading, in general ---- */
-
-static xmlDoc *parse(const char *xml, const char *what, struct vnet_err *err)
-{
-	xmlParserCtxt *ctxt = xmlNewParserCtxt();
-	_cleanup_doc_ xmlDoc *doc = NULL;
-	const xmlError *e;
-
-	if (!ctxt) {
-		vnet_err_errno(err, -ENOMEM, "%s", what);
-		return NULL;
-	}
-	doc = xmlCtxtReadMemory(ctxt, xml, (int)strnlen(xml, INT32_MAX), NULL, NULL,
-				XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-	if (!doc || !xmlDocGetRootElement(doc)) {
-		e = xmlCtxtGetLastError(ctxt);
-		vnet_err_set(err, -EINVAL, VNET_E_INVALID, "%s is no XML: line %d: %.*s", what,
-			     e ? e->line : 0, e && e->message ? (int)strcspn(e->message, "\n") : 5,
-			     e && e->message ? e->message : "empty");
-		xmlFreeDoc(take_ptr(doc));
-	} else if (doc->intSubset) {
-		vnet_err_set(err, -EINVAL, VNET_E_INVALID, "%s has a document type: refused", what);
-		xmlFreeDoc(take_ptr(doc));
-	}
-	xmlFreeParserCtxt(ctxt);
-	return take_ptr(doc);
-}
-
-static bool is_element(const xmlNode *n, const char *name)
-{
-	return n && n->type == XML_ELEMENT_NODE &&
-	       (!name || strcmp((const char *)n->name, name) == 0);
-}
-
-/* The first one; NULL also of nothing, so that paths need no checks between. */
-static xmlNode *child(const xmlNode *n, const char *name)
-{
-	for (xmlNode *c = n ? n->children : NULL; c; c = c->next) {
-		if (is_element(c, name))
-			return c;
-	}
-	return NULL;
-}
-
-enum attribute { ATTR_ABSENT, ATTR_HERE, ATTR_TOO_LONG };
-
-static enum attribute attribute(const xmlNode *n, const char *name, char *ret, size_t size)
-{
-	xmlChar *value = n ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
-	size_t len = value ? strlen((const char *)value) : 0;
-
-	ret[0] = '\0';
-	if (!value)
-		return ATTR_ABSENT;
-	if (len < size)
-		memcpy(ret, value, len + 1);
-	xmlFree(value);
-	return len < size ? ATTR_HERE : ATTR_TOO_LONG;
-}
-
-static bool attribute_is(const xmlNode *n, const char *name, const char *value)
-{
-	char text[64];
-
-	return attribute(n, name, text, sizeof(text)) == ATTR_HERE && strcmp(text, value) == 0;
-}
-
-/* As libvirt takes them: decimal, or hexadecimal with 0x. */
-static bool number(const xmlNode *n, const char *name, unsigned long max, unsigned long *ret)
-{
-	char text[32], *end;
-	unsigned long v;
-
-	if (attribute(n, name, text, sizeof(text)) != ATTR_HERE || !isdigit((unsigned char)text[0]))
-		return false;
-	errno = 0;
-	v = strtoul(text, &end, 0);
-	if (errno || *end || v > max)
-		return false;
-	*ret = v;
-	return true;
-}
-
-/* Cut where it does not fit; a guest with an endless name still holds its devices. */
-static void content(const xmlNode *n, char *ret, size_t size)
-{
-	xmlChar *text = n ? xmlNodeGetContent(n) : NULL;
-	size_t len;
-
-	ret[0] = '\0';
-	if (!text)
-		return;
-	len = strlen((const char *)text);
-	if (len >= size) {
-		len = size - 1;
-		while (len > 0 && (text[len] & 0xc0) == 0x80)
-			len--;
-	}
-	memcpy(ret, text, len);
-	ret[len] = '\0';
-	xmlFree(text);
-}
-
 /* ---- our metadata ---- */
 
 /* virDomainGetMetadata hands it out without the namespace, a whole document has it. */
 static bool is_ours(const xmlNode *n, const char *name)
 {
-	return is_element(n, name) &&
+	return xml_is_element(n, name) &&
 	       (!n->ns || strcmp((const char *)n->ns->href, VNETD_XML_NS) == 0);
 }
 
@@ -161,11 +53,11 @@ static int nic_field(const xmlNode *n, struct guest_nic *nic, const char *name, 
 		     int (*set)(const char *text, void *ret), struct vnet_err *err)
 {
 	char text[128];
-	enum attribute a = attribute(n, name, text, sizeof(text));
+	enum xml_attribute a = xml_attribute(n, name, text, sizeof(text));
 
-	if (a == ATTR_ABSENT)
+	if (a == XML_ATTR_ABSENT)
 		return 0;
-	if (a == ATTR_TOO_LONG || set(text, ret) < 0)
+	if (a == XML_ATTR_TOO_LONG || set(text, ret) < 0)
 		return bad_nic(nic, name, text, err);
 	return 0;
 }
@@ -202,12 +94,12 @@ static int read_nic(const xmlNode *n, struct guest_nic *ret, struct vnet_err *er
 	struct vnet_err why = VNET_ERR_INIT;
 	int r;
 
-	if (attribute(n, "name", nic.name, sizeof(nic.name)) != ATTR_HERE ||
+	if (xml_attribute(n, "name", nic.name, sizeof(nic.name)) != XML_ATTR_HERE ||
 	    model_check_nic_name(nic.name, &why) < 0)
 		return bad_nic(&nic, "name", nic.name, err);
-	if (attribute(n, "mode", nic.mode, sizeof(nic.mode)) == ATTR_TOO_LONG)
+	if (xml_attribute(n, "mode", nic.mode, sizeof(nic.mode)) == XML_ATTR_TOO_LONG)
 		return bad_nic(&nic, "mode", "(too long)", err);
-	if (attribute(n, "pool", nic.pool, sizeof(nic.pool)) == ATTR_TOO_LONG)
+	if (xml_attribute(n, "pool", nic.pool, sizeof(nic.pool)) == XML_ATTR_TOO_LONG)
 		return bad_nic(&nic, "pool", "(too long)", err);
 	r = nic_field(n, &nic, "mac", &nic.mac, set_mac, err);
 	if (r == 0)
@@ -256,30 +148,12 @@ static int read_nics(const xmlNode *element, bool strict, struct guest_nic **ret
 int domain_xml_metadata_parse(const char *xml, struct guest_nic **ret, size_t *ret_n,
 			      struct vnet_err *err)
 {
-	_cleanup_doc_ xmlDoc *doc = parse(xml, "vnetd's metadata of the guest", err);
+	_cleanup_doc_ xmlDoc *doc = xml_parse(xml, "vnetd's metadata of the guest", err);
 
 	return doc ? read_nics(xmlDocGetRootElement(doc), true, ret, ret_n, err) : -EINVAL;
 }
 
 /* ---- a guest ---- */
-
-static bool pci_address(const xmlNode *n, struct pci_addr *ret)
-{
-	unsigned long domain = 0, bus = 0, slot, fn = 0;
-
-	if (!n || (xmlHasProp(n, (const xmlChar *)"type") && !attribute_is(n, "type", "pci")) ||
-	    !number(n, "slot", 0x1f, &slot))
-		return false;
-	number(n, "domain", UINT32_MAX, &domain);
-	number(n, "bus", UINT8_MAX, &bus);
-	number(n, "function", 7, &fn);
-	*ret = (struct pci_addr){ .domain = (uint32_t)domain,
-				  .bus = (uint8_t)bus,
-				  .dev = (uint8_t)slot,
-				  .fn = (uint8_t)fn,
-				  .set = true };
-	return true;
-}
 
 static int add_mac(struct guest *g, const struct mac *mac, struct vnet_err *err)
 {
@@ -331,26 +205,26 @@ static int read_device(struct guest *g, const xmlNode *dev, bool live, struct vn
 	char mac[MAC_STR];
 	int r = 0;
 
-	if (is_element(dev, "interface") &&
-	    attribute(child(dev, "mac"), "address", mac, sizeof(mac)) == ATTR_HERE &&
+	if (xml_is_element(dev, "interface") &&
+	    xml_attribute(xml_child(dev, "mac"), "address", mac, sizeof(mac)) == XML_ATTR_HERE &&
 	    mac_parse(mac, &h.mac) == 0)
 		r = add_mac(g, &h.mac, err);
-	if (r < 0 || !pci_address(child(child(dev, "source"), "address"), &h.addr))
+	if (r < 0 || !xml_pci_address(xml_child(xml_child(dev, "source"), "address"), &h.addr))
 		return r;
-	attribute(child(dev, "alias"), "name", h.alias, sizeof(h.alias));
+	xml_attribute(xml_child(dev, "alias"), "name", h.alias, sizeof(h.alias));
 	return add_hostdev(g, &h, err);
 }
 
 static void read_numa(struct guest *g, const xmlNode *root)
 {
-	const xmlNode *tune = child(root, "numatune");
+	const xmlNode *tune = xml_child(root, "numatune");
 	unsigned long node;
 
 	g->numa_node = -1;
 	for (const xmlNode *c = tune ? tune->children : NULL; c; c = c->next) {
-		if (!is_element(c, NULL) || !xmlHasProp(c, (const xmlChar *)"nodeset"))
+		if (!xml_is_element(c, NULL) || !xmlHasProp(c, (const xmlChar *)"nodeset"))
 			continue;
-		if (!number(c, "nodeset", UINT16_MAX, &node) ||
+		if (!xml_number(c, "nodeset", UINT16_MAX, &node) ||
 		    (g->numa_node >= 0 && g->numa_node != (int)node)) {
 			g->numa_node = -1;
 			return;
@@ -362,10 +236,10 @@ static void read_numa(struct guest *g, const xmlNode *root)
 static int read_metadata(const xmlNode *root, struct guest_nic **ret, size_t *ret_n,
 			 struct vnet_err *err)
 {
-	const xmlNode *metadata = child(root, "metadata");
+	const xmlNode *metadata = xml_child(root, "metadata");
 
 	for (const xmlNode *c = metadata ? metadata->children : NULL; c; c = c->next) {
-		if (is_element(c, NULL) && c->ns &&
+		if (xml_is_element(c, NULL) && c->ns &&
 		    strcmp((const char *)c->ns->href, VNETD_XML_NS) == 0)
 			return read_nics(c, false, ret, ret_n, err);
 	}
@@ -374,7 +248,7 @@ static int read_metadata(const xmlNode *root, struct guest_nic **ret, size_t *re
 
 static int read_devices(struct guest *g, const xmlNode *root, bool live, struct vnet_err *err)
 {
-	const xmlNode *devices = child(root, "devices");
+	const xmlNode *devices = xml_child(root, "devices");
 	int r = 0;
 
 	for (const xmlNode *c = devices ? devices->children : NULL; r == 0 && c; c = c->next) {
@@ -386,16 +260,16 @@ static int read_devices(struct guest *g, const xmlNode *root, bool live, struct 
 
 static int read_head(struct guest *g, const xmlNode *root, struct vnet_err *err)
 {
-	if (!is_element(root, "domain"))
+	if (!xml_is_element(root, "domain"))
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
 				    "XML of something else than a guest");
-	content(child(root, "name"), g->name, sizeof(g->name));
-	content(child(root, "uuid"), g->uuid, sizeof(g->uuid));
+	xml_content(xml_child(root, "name"), g->name, sizeof(g->name));
+	xml_content(xml_child(root, "uuid"), g->uuid, sizeof(g->uuid));
 	if (!g->name[0] || strlen(g->uuid) != UUID_STR - 1)
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
 				    "a libvirt domain's XML without %s",
 				    g->name[0] ? "UUID" : "name");
-	g->kvm = attribute_is(root, "type", "kvm");
+	g->kvm = xml_attribute_is(root, "type", "kvm");
 	read_numa(g, root);
 	return 0;
 }
@@ -427,9 +301,9 @@ int domain_xml_parse(const char *live, const char *config, struct guest *ret, st
 	struct guest g = { .numa_node = -1 };
 	int r;
 
-	if (live && !(live_doc = parse(live, "a guest's live XML", err)))
+	if (live && !(live_doc = xml_parse(live, "a guest's live XML", err)))
 		return -EINVAL;
-	if (config && !(config_doc = parse(config, "a guest's persistent XML", err)))
+	if (config && !(config_doc = xml_parse(config, "a guest's persistent XML", err)))
 		return -EINVAL;
 	if (!live && !config)
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID, "a guest without XML");
