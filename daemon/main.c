@@ -5,11 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "daemon/manager.h"
+#include "daemon/worker-lock.h"
 #include "lib/cleanup.h"
 #include "lib/client.h"
 #include "lib/log.h"
@@ -88,18 +88,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Held as long as this worker lives: see workers_of_old(). */
-static int worker_lock(const char *runtime)
-{
-	_cleanup_close_ int dirfd = open(runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd =
-		openat(dirfd, WORKERS_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd >= 0)
-		flock(fd, LOCK_SH | LOCK_NB);
-	return take_fd(&fd);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -121,7 +109,7 @@ int main(int argc, char **argv)
 	if (o.debug)
 		log_set_level(7);
 	if (o.worker) {
-		_cleanup_close_ int lock = worker_lock(o.config.runtime);
+		_cleanup_close_ int lock = worker_lock_take(o.config.runtime);
 
 		prctl(PR_SET_NAME, "vnetd-worker");
 

@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <syslog.h>
 
+#include "daemon/worker-lock.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -60,8 +60,8 @@ struct workers {
 	struct lane *lanes;
 	unsigned n_processes, n_queued;
 	int64_t next_id;
-	int old_lock;	       /* the lock file of the vnetd before, -1 none */
-	sd_event_source *kick; /* runs lanes from the loop, never from workers_call */
+	struct worker_locks *locks; /* of the vnetds before */
+	sd_event_source *kick;	    /* runs lanes from the loop, never from workers_call */
 };
 
 static void lane_run(struct lane *l);
@@ -514,10 +514,6 @@ int workers_new(struct workers **ret, sd_event *event, const char *exe, const ch
 
 	sigaction(SIGCHLD, &reap, NULL);
 	if (w) {
-		_cleanup_close_ int dirfd = open(runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		w->old_lock = openat(dirfd, WORKERS_LOCK, O_RDONLY | O_CLOEXEC);
-		unlinkat(dirfd, WORKERS_LOCK, 0);
 		w->event = sd_event_ref(event);
 		w->exe = strdup(exe);
 		w->root = strdup(root);
@@ -525,6 +521,10 @@ int workers_new(struct workers **ret, sd_event *event, const char *exe, const ch
 		r = w->exe && w->root && w->runtime
 			    ? sd_event_add_defer(event, &w->kick, on_kick, w)
 			    : -ENOMEM;
+	}
+	if (r >= 0 && (r = worker_locks_new(&w->locks, runtime, err)) < 0) {
+		workers_free(w);
+		return r;
 	}
 	if (r >= 0)
 		r = sd_event_source_set_enabled(w->kick, SD_EVENT_OFF);
@@ -546,7 +546,7 @@ struct workers *workers_free(struct workers *w)
 		w->lanes = l->next;
 		lane_free(l);
 	}
-	close_fd(w->old_lock);
+	worker_locks_free(w->locks);
 	sd_event_source_disable_unref(w->kick);
 	sd_event_unref(w->event);
 	free(w->exe);
@@ -558,7 +558,5 @@ struct workers *workers_free(struct workers *w)
 
 bool workers_of_old(const struct workers *w)
 {
-	if (w->old_lock < 0 || flock(w->old_lock, LOCK_EX | LOCK_NB) == 0)
-		return false;
-	return errno == EWOULDBLOCK;
+	return worker_locks_held(w->locks);
 }

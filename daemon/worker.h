@@ -42,10 +42,8 @@ void workers_forget(struct workers *w, void *user);
 /* NULL, or in words what the lane's worker has been doing for how long. */
 const char *workers_stuck(struct workers *w, const char *lane);
 
-/* Each worker holds RUNTIME/WORKERS_LOCK shared while it lives, a new file for each
- * vnetd. True while one of an earlier vnetd still does: killed, it left a write that
- * a worker is finishing. */
-#define WORKERS_LOCK "workers.lock"
+/* True while a worker of an earlier vnetd lives: killed, it left a write that the worker
+ * is finishing (worker-lock.h). */
 bool workers_of_old(const struct workers *w);
 
 /* The child: serves requests on @fd until it closes. Returns an exit code. */

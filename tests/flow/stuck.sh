@@ -69,8 +69,10 @@ ends_at_once() {
 	pid=$(workers)
 	[ -n "$pid" ] || fail "the worker was killed in its write"
 
-	note "the next one waits for it; looking goes on, changing does not yet"
+	note "the next ones wait for it; looking goes on, changing does not yet"
 	start
+	expect 0 'vm1/net0 +preparing' list
+	restart
 	expect 0 'vm1/net0 +preparing' list
 	expect 0 enp2s0 inventory
 	begin early attach vm2 --pool enp2s0
@@ -78,6 +80,7 @@ ends_at_once() {
 	kernel_well
 	becomes vm1/net0 none
 	expect 0 '^vm2/net0: ' attach vm2 --pool enp2s0
+	same "locks of before" "" "$(find "$run" -name 'workers.lock.*')"
 	expect 0 '^vm1/net0: ' attach vm1 --mode vf --pool enp1s0
 }
 
