@@ -190,6 +190,17 @@ static void list_start(struct domains *d)
 	d->backend->submit(d->be, req);
 }
 
+bool domains_relist(struct domains *d)
+{
+	if (!d->connected)
+		return false;
+	if (d->list == LIST_IDLE)
+		list_start(d);
+	else if (d->list == LIST_ASKED)
+		d->list_again = true; /* what is on its way may be from before */
+	return true;
+}
+
 static void list_retry(struct domains *d, const struct vnet_err *err)
 {
 	d->list = LIST_IDLE;

@@ -130,6 +130,9 @@ int domains_reread(struct domains *d, const char *uuid, domains_done_fn done, vo
  */
 void domains_hook_starting(struct domains *d, const char *uuid);
 void domains_hook_off(struct domains *d, const char *uuid);
+/* Read the list anew, known() tells when it was: of a guest that is not in it, events may
+ * still be on their way. False: libvirt is not there to be asked. */
+bool domains_relist(struct domains *d);
 /* No done of @user will be called any more; what was asked goes on. */
 void domains_drop(struct domains *d, void *user);
 /* The device of our NIC @nic_name in one of its XMLs, or NULL. */

@@ -336,8 +336,11 @@ static int on_waiter_late(sd_event_source *s, uint64_t usec, void *user)
 
 static void when_known(struct attachments *as, struct waiter *w)
 {
+	struct domains *d = as->m->domains;
+
 	w->owner = as;
-	if (domains_known(as->m->domains) == DOMAINS_KNOWN && as->reconciled) {
+	if (domains_known(d) == DOMAINS_KNOWN && as->reconciled &&
+	    (domains_find(d, w->request.guest) || !domains_relist(d))) {
 		w->go(as->m, w);
 		free(w);
 		return;

@@ -15,6 +15,12 @@ same "list" '[]' "$(json '.attachments | tojson' list)"
 expect 1 'gave no NIC to guest vm1' detach vm1
 expect 1 'no attachment vm1/net0' show vm1/net0
 
+note "a guest that libvirt has learned of just now"
+sed 's/vm1/vm9/; s/000000000001/000000000009/' "$host/guests/vm1.xml" >"$host/.new"
+mv "$host/.new" "$host/guests/vm9.xml"
+expect 0 'score|vf|SERVES' why vm9
+rm "$host/guests/vm9.xml"
+
 note "on a PF without VFs: it gets all that it can have"
 expect 0 "^vm1/net0: vf 0000:01:10.0 \(VF 0 of enp1s0\) mac $mac" \
 	attach vm1 --mode vf --pool enp1s0 --mac $mac --vlan '100 qos 3'
