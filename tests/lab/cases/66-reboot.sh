@@ -9,7 +9,7 @@ lab_images=/var/lib/lab lab_guests=/var/lib/lab/guests
 
 if [ "$LAB_BOOT" = 1 ]; then
 	. "$LAB_DIR/vnet.sh"
-	lab_guests=/var/lib/lab/guests
+	lab_images=/var/lib/lab lab_guests=/var/lib/lab/guests # what it sources says otherwise
 	world_up
 	guest_define vm1
 	vnetctl attach vm1 --mode vf --pool "$pool0" --mac $mac --vlan '100 qos 3'
