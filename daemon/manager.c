@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/attach.h"
+#include "daemon/config.h"
 #include "daemon/fault.h"
 #include "daemon/inventory.h"
 #include "daemon/plugin.h"
@@ -174,11 +175,13 @@ int manager_new(struct manager **ret, const struct manager_config *config, struc
 			     err)) < 0 ||
 	    (r = plugins_new(&m->plugins, config->plugins, err)) < 0 ||
 	    (r = inventory_new(&m->inventory, m, err)) < 0 ||
+	    (r = config_load(&m->conf, config->config, err)) < 0 ||
 	    (r = pools_new(&m->pools, m, err)) < 0 ||
 	    (r = attachments_new(&m->attachments, m, err)) < 0 || (r = open_domains(m, err)) < 0 ||
 	    (r = open_monitor(m, err)) < 0 ||
 	    (r = server_new(&m->server, m->event, m, config->socket, err)) < 0)
 		goto fail;
+	config_log_errors(m->conf);
 	*ret = m;
 	return 0;
 fail:
@@ -209,6 +212,7 @@ struct manager *manager_free(struct manager *m)
 	m->attachments = NULL;
 	domains_free(m->domains);
 	pools_free(m->pools);
+	config_free(m->conf);
 	inventory_free(m->inventory);
 	plugins_free(m->plugins);
 	workers_free(m->workers);

@@ -25,6 +25,7 @@ struct manager_config {
 
 struct manager {
 	struct manager_config config;
+	struct config *conf; /* config.h; NULL only in tests */
 	sd_event *event;
 	int runtime_fd; /* the runtime directory */
 	int lock_fd;	/* vnetd.lock in it: one vnetd a directory */
