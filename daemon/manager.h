@@ -34,6 +34,8 @@ struct manager {
 	struct inventory *inventory; /* inventory.h */
 	struct domains *domains;
 	struct pools *pools;		 /* pool.h */
+	struct pool_start *start;	 /* pool-start.h */
+	struct reload *reload;		 /* reload.h */
 	struct attachments *attachments; /* attach.h */
 	struct monitor *monitor;	 /* NULL where the root is not "/" */
 	struct server *server;

@@ -18,8 +18,8 @@
 struct match {
 	struct pools *p;
 	const struct host_scan *s;
-	const struct config_pool **owner;    /* of s->nics, by place */
-	const struct config_uplink **by;     /* the word that claimed it */
+	const struct config_pool **owner; /* of s->nics, by place */
+	const struct config_uplink **by;  /* the word that claimed it */
 };
 
 static void add_problem(struct pool *pool, const char *fmt, ...)
@@ -119,9 +119,9 @@ static void tell_missing(struct match *m, struct pool *pool, const struct config
 		if (!nic->network || !matches(m->s, nic, word))
 			continue;
 		may_come = nic->kind == NIC_PF;
-		why = nic->kind == NIC_VF	      ? "is a VF: say its PF"
-		      : nic->kind == NIC_PLAIN	      ? "has no SR-IOV"
-		      : nic->driver[0] == '\0'	      ? "has no driver: bind it to its network driver"
+		why = nic->kind == NIC_VF      ? "is a VF: say its PF"
+		      : nic->kind == NIC_PLAIN ? "has no SR-IOV"
+		      : nic->driver[0] == '\0' ? "has no driver: bind it to its network driver"
 		      : strncmp(nic->driver, "vfio", 4) == 0 ? "is itself passed through"
 							     : "has no network interface here";
 		break;

@@ -122,12 +122,13 @@ static void wait_for_count(const struct manager *m, const struct pool *pool, con
 	}
 	json_array_append_new(
 		texts,
-		json_sprintf("pool %s: vfs = %d has to wait: %s has %d VFs, %d of them in use%s%s%s; "
-			     "it takes effect at the next boot, or when all are free and were "
-			     "removed by hand (sriov_numvfs)",
-			     pool->name, pool->set.vfs,
-			     u->link[0] ? u->link : pci_addr_str(&u->pf, addr), u->vfs, used,
-			     names[0] ? " (" : "", names, names[0] ? ")" : ""));
+		json_sprintf(
+			"pool %s: vfs = %d has to wait: %s has %d VFs, %d of them in use%s%s%s; "
+			"it takes effect at the next boot, or when all are free and were "
+			"removed by hand (sriov_numvfs)",
+			pool->name, pool->set.vfs,
+			u->link[0] ? u->link : pci_addr_str(&u->pf, addr), u->vfs, used,
+			names[0] ? " (" : "", names, names[0] ? ")" : ""));
 }
 
 /* What an attachment has that its pool would not give now. */
@@ -151,12 +152,11 @@ static void wait_for_holder(const struct manager *m, const struct pool *pool,
 						   pool->name, id, a->vf_index));
 	if (!a->asked.vlan.id && (a->vlan.id != vlan->id || a->vlan.qos != vlan->qos ||
 				  (vlan->id && a->vlan.proto != vlan->proto)))
-		json_array_append_new(texts,
-				      json_sprintf("pool %s: vlan = %s has to wait: %s has %s until "
-						   "it is detached",
-						   pool->name,
-						   vlan->id ? vlan_str(vlan, will) : "none", id,
-						   a->vlan.id ? vlan_str(&a->vlan, is) : "none"));
+		json_array_append_new(
+			texts, json_sprintf("pool %s: vlan = %s has to wait: %s has %s until "
+					    "it is detached",
+					    pool->name, vlan->id ? vlan_str(vlan, will) : "none",
+					    id, a->vlan.id ? vlan_str(&a->vlan, is) : "none"));
 }
 
 void pool_waiting(const struct manager *m, const struct pool *pool, json_t *texts)

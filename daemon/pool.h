@@ -30,11 +30,11 @@ struct uplink {
 	struct pci_addr pf;
 	char link[IF_NAMESIZE]; /* "" : it has none here */
 	int numa_node;
-	bool created; /* its VFs are of vnetd's making */
-	bool named;   /* the configuration means this one: no glob, no driver */
-	int vfs;      /* it has now */
-	int total;    /* it can have */
-	int count;    /* VFs it has, or will have when first needed */
+	bool created;	 /* its VFs are of vnetd's making */
+	bool named;	 /* the configuration means this one: no glob, no driver */
+	int vfs;	 /* it has now */
+	int total;	 /* it can have */
+	int count;	 /* VFs it has, or will have when first needed */
 	int first, last; /* indices given out; last < first: none */
 };
 

@@ -346,6 +346,21 @@ static int ask_pools(const struct question *q, const char *mode, unsigned place,
 	return e;
 }
 
+static void tell_no_pool(const struct manager *m, struct selection *s)
+{
+	const struct config *c = m->conf;
+	char text[REASON_MAX - 128];
+
+	if (c && c->incomplete && c->n_errors)
+		snprintf(s->no_pool, sizeof(s->no_pool),
+			 "no pool is served while the configuration is not known whole: %s",
+			 config_error_str(&c->errors[0], text, sizeof(text)));
+	else
+		snprintf(s->no_pool, sizeof(s->no_pool),
+			 "this host has no pool: no SR-IOV network card with a network driver was "
+			 "found (`vnetctl inventory`)");
+}
+
 int select_run(struct manager *m, const struct vnet_request *r, const struct guest *guest,
 	       const struct vnet_attachment *self, struct selection *ret, struct vnet_err *err)
 {
@@ -375,6 +390,8 @@ int select_run(struct manager *m, const struct vnet_request *r, const struct gue
 		selection_done(&s);
 		return e;
 	}
+	if (s.n == 0)
+		tell_no_pool(m, &s);
 	*ret = s;
 	return 0;
 }
@@ -450,11 +467,8 @@ int select_refuse(const struct selection *s, const struct vnet_request *r, struc
 			break;
 	}
 	if (!s->n)
-		return vnet_err_set(
-			err, -ENODEV, VNET_E_NOTHING_SERVES,
-			"nothing can serve %s: this host has no pool: no SR-IOV network "
-			"card with a network driver was found (`vnetctl inventory`)",
-			r->guest);
+		return vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "nothing can serve %s: %s",
+				    r->guest, s->no_pool);
 	return vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "nothing can serve %s: %s",
 			    r->guest, text);
 }

@@ -37,6 +37,7 @@ struct selection {
 	struct candidate *at;
 	size_t n;
 	const struct candidate *chosen; /* NULL: none can */
+	char no_pool[REASON_MAX];	/* n is 0: why there is no pool */
 };
 
 void selection_done(struct selection *s);
