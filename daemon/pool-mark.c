@@ -7,6 +7,7 @@
 #include "daemon/attach.h"
 #include "daemon/manager.h"
 #include "daemon/pool-priv.h"
+#include "daemon/pool-start.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -65,7 +66,7 @@ static bool being_used(const struct pools *p, const struct pci_addr *pf)
 		if (pci_addr_eq(&v->pf, pf))
 			return true;
 	}
-	return !as;
+	return !as || (p->m->start && pool_start_makes(p->m->start, pf));
 }
 
 bool pool_mark_fits(struct pools *p, const struct nic *pf)

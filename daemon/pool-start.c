@@ -35,7 +35,7 @@ void pool_start_kick(struct pool_start *s)
 
 /* ---- what there is to make ---- */
 
-static struct making *find(struct pool_start *s, const struct pci_addr *pf)
+static struct making *find(const struct pool_start *s, const struct pci_addr *pf)
 {
 	struct making *mk = s->list;
 
@@ -329,6 +329,13 @@ bool pool_start_needed(const struct pool_start *s)
 bool pool_start_runs(const struct pool_start *s)
 {
 	return s->done != NULL;
+}
+
+bool pool_start_makes(const struct pool_start *s, const struct pci_addr *pf)
+{
+	const struct making *mk = find(s, pf);
+
+	return mk && mk->state != ENDED;
 }
 
 const json_t *pool_start_made(const struct pool_start *s)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "lib/err.h"
+#include "lib/pciaddr.h"
 
 #define PASS_MAX_SEC 60
 #define PASS_PARALLEL 8 /* PFs that are given VFs at the same time */
@@ -30,6 +31,8 @@ void pool_start_run(struct pool_start *s, unsigned wait_sec, pool_start_done_fn 
 /* False: no pool is configured, and nothing was left. */
 bool pool_start_needed(const struct pool_start *s);
 bool pool_start_runs(const struct pool_start *s);
+/* VFs of this PF are being made now, or a vnetd of before was at it. */
+bool pool_start_makes(const struct pool_start *s, const struct pci_addr *pf);
 /* What the last one made: texts, borrowed. */
 const json_t *pool_start_made(const struct pool_start *s);
 /* The pools were made anew from a scan: an uplink may have come. */

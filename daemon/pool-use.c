@@ -90,7 +90,13 @@ void uplink_refuses(const struct pool *pool, const struct uplink *u, const struc
 	char addr[PCI_ADDR_STR], where[48] = "an unknown node";
 
 	ret[0] = '\0';
-	if (pool->set.numa != NUMA_STRICT || !guest || guest->numa_node < 0 ||
+	if (u->last < u->first)
+		snprintf(ret, size,
+			 "pool %s: %s has no VFs to give: vfs = %s, and the range of the pool, "
+			 "leave none",
+			 pool->name, u->link[0] ? u->link : pci_addr_str(&u->pf, addr),
+			 pool->set.vfs == CONFIG_VFS_FOUND ? "found" : "those that there are");
+	if (ret[0] || pool->set.numa != NUMA_STRICT || !guest || guest->numa_node < 0 ||
 	    u->numa_node == guest->numa_node)
 		return;
 	if (u->numa_node >= 0)
