@@ -155,7 +155,7 @@ static void begin_pool(struct reader *rd, const char *name)
 	bool good = is_pool_name(name);
 	struct config_pool *p;
 
-	quote(name, told);
+	quote(name[0] ? name : "?", told); /* "" is no pool's */
 	p = (struct config_pool *)config_pool_find(rd->c, told);
 	if (!p)
 		p = add_pool(rd, told);

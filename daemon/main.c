@@ -35,7 +35,8 @@ struct options {
 	bool worker;
 	bool dump, dump_keys;
 	bool debug;
-	bool own_runtime, own_socket; /* given, not the defaults */
+	bool own_runtime, own_socket, own_config; /* given, not the defaults */
+	char below_root[4096];			  /* the configuration of another host */
 };
 
 static const struct argp_option options[] = {
@@ -43,7 +44,8 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "runtime", OPT_RUNTIME, "DIR", 0, "Keep state here (default /run/vnetd)", 0 },
 	{ "config", OPT_CONFIG, "DIR", 0,
-	  "Configuration: vnetd.conf and vnetd.conf.d/*.conf (default /etc/vnetd)", 0 },
+	  "Configuration: vnetd.conf and vnetd.conf.d/*.conf (default /etc/vnetd below the root)",
+	  0 },
 	{ "dump-config", OPT_DUMP, "keys", OPTION_ARG_OPTIONAL,
 	  "Print the configuration in force, or all keys there are, and end", 0 },
 	{ "socket", OPT_SOCKET, "PATH", 0,
@@ -70,6 +72,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_CONFIG:
 		o->config.config = arg;
+		o->own_config = true;
 		return 0;
 	case OPT_SOCKET:
 		o->config.socket = arg;
@@ -101,6 +104,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!o->worker && !o->dump && strcmp(o->config.root, "/") != 0 &&
 		    (!o->own_runtime || !o->own_socket))
 			argp_error(state, "--root needs --runtime and --socket of its own");
+		if (strcmp(o->config.root, "/") != 0 && !o->own_config) {
+			snprintf(o->below_root, sizeof(o->below_root), "%s/etc/vnetd",
+				 o->config.root);
+			o->config.config = o->below_root;
+		}
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -110,10 +110,10 @@ static const char *uplink_name(const struct uplink *u, char buf[static PCI_ADDR_
 /* Of a word that no PF is matched by: is there a NIC that cannot serve? */
 static void tell_missing(struct match *m, struct pool *pool, const struct config_uplink *word)
 {
-	const char *why = "is not there (yet)";
+	const char *why = word->exact ? "is not there (yet)" : "matches no NIC that can make VFs";
 	bool may_come = true;
 
-	for (size_t i = 0; i < m->s->n_nics; i++) {
+	for (size_t i = 0; word->exact && i < m->s->n_nics; i++) {
 		const struct nic *nic = &m->s->nics[i];
 
 		if (!nic->network || !matches(m->s, nic, word))

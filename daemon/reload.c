@@ -208,6 +208,7 @@ static int take_config(struct reload *rl, struct vnet_err *err)
 	config_free(m->conf);
 	m->conf = c;
 	config_log_errors(c);
+	pools_update(m->pools); /* at once, whatever becomes of the scan */
 	return 0;
 }
 

@@ -255,7 +255,7 @@ static int ask_uplink(const struct question *q, const char *mode, const struct p
 {
 	const struct host_scan *s = inventory_scan(q->m->inventory);
 	const struct nic *pf = host_scan_nic(s, &u->pf);
-	unsigned share = permille(uplink_free(q->m, u), u->last - u->first + 1);
+	unsigned share = pool_permille;
 	char why[REASON_MAX];
 
 	if (!pf)
@@ -263,6 +263,8 @@ static int ask_uplink(const struct question *q, const char *mode, const struct p
 	uplink_refuses(pool, u, q->guest, why, sizeof(why));
 	if (why[0])
 		return add_refusal(q, mode, pool, u, why, err);
+	if (pool->n_uplinks > 1) /* asking each VF twice costs */
+		share = permille(uplink_free(q->m, u), u->last - u->first + 1);
 	for (int i = u->first; i <= u->last; i++) {
 		struct candidate *c = add_candidate(q, mode, pool, u, err);
 		const struct nic *vf = host_scan_vf(s, &u->pf, (unsigned)i);

@@ -102,8 +102,10 @@ kernel_fails "hang write:*/$pf0/sriov_numvfs"
 start
 expect 0 '^b +configured' pool list
 expect 1 'reload: vnetd is still at the pools of its start' reload
+kill -HUP "$daemon"
 kernel_well
 wait_for 20 grep -q 'info: ready' "$log"
+wait_for 20 grep -q 'the configuration was read anew' "$log" || fail "a signal is lost"
 wait_for 10 has_vfs $pf0 2 || fail "not made"
 stop
 
@@ -117,6 +119,7 @@ wait_for 10 grep -q 'pool a: enp1s0 has 2 VFs now' "$log" || fail "what is there
 ! ready || fail "ready without the uplink"
 device=$(readlink -f "$host/sys/bus/pci/devices/$pf1")
 ln -s "$(realpath --relative-to="$device" "$host/sys/bus/pci/drivers/igb")" "$device/driver"
+ln -s "../../devices/$pf1" "$host/sys/bus/pci/drivers/igb/$pf1"
 change_fake ".links += [{ifindex: 77, name: \"enp2s0\", pci: \"$pf1\", mac: \"52:54:00:02:00:00\", mtu: 1500}]"
 mkdir -p "$host/sys/bus/pci/devices/$pf1/net/enp2s0"
 echo 77 >"$host/sys/bus/pci/devices/$pf1/net/enp2s0/ifindex"

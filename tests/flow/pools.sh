@@ -32,8 +32,12 @@ start
 same "pools" "byaddress:enp2s0 byglob:enp4s0,enp5s0 bymac:enp3s0 byname:enp1s0 enp6s0:enp6s0 none:" \
 	"$(json '[.pools[] | "\(.name):\([.uplinks[].link] | join(","))"] | join(" ")' pool list)"
 same "implicit" enp6s0 "$(json '[.pools[] | select(.configured | not) | .name] | join(" ")' pool list)"
-says 'vnetd.conf:10: uplink ixgbe is not there.*enp99s0 is not there.*enp9s0 has no SR-IOV' "$(pool none .problem)"
+says 'vnetd.conf:10: uplink ixgbe matches no NIC.*enp99s0 is not there.*enp9s0 has no SR-IOV' "$(pool none .problem)"
 same "inventory" "byaddress byglob bymac byname enp6s0 none" "$(json '[.pools[].name] | join(" ")' inventory)"
+vnet --json inventory | python3 -c '
+import json, sys, jsonschema
+jsonschema.validate(json.load(sys.stdin), json.load(open(sys.argv[1])))' "$top/docs/inventory.schema.json" ||
+	fail "the schema is not satisfied"
 expect 0 '^byglob +configured' pool list
 says 'enp4s0 +0000:04:00.0' "$out"
 says 'enp6s0 +implicit' "$out"

@@ -362,7 +362,7 @@ static void test_sections(void **state)
 	load(d);
 	told(d, "vnetd.conf:1", "outside of any section", "");
 	told(d, "vnetd.conf:2", "there is no section [colours]", "");
-	told(d, "vnetd.conf:4", "cannot be a pool's name", "");
+	told(d, "vnetd.conf:4", "cannot be a pool's name", "?");
 	told(d, "vnetd.conf:6", "cannot be a pool's name", "a b");
 	told(d, "vnetd.conf:7", "cannot be a pool's name", "0000:01:00.0");
 	told(d, "vnetd.conf:8", "no whole section", "c");
@@ -370,8 +370,8 @@ static void test_sections(void **state)
 	told(d, "vnetd.conf:12", "has no uplink", "e");
 	told(d, "vnetd.conf:13", "there is no section [poole]", "");
 	/* What a broken section claims stays claimed, and no key of it goes elsewhere. */
-	assert_int_equal(pool(d, "")->n_uplinks, 1);
-	assert_true(pool(d, "")->disabled);
+	assert_int_equal(pool(d, "?")->n_uplinks, 1);
+	assert_true(pool(d, "?")->disabled);
 	assert_string_equal(pool(d, "c")->uplinks[0].word, "ens2");
 	assert_false(pool(d, "ok")->disabled);
 	assert_int_equal(pool(d, "ok")->n_uplinks, 1);
