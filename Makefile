@@ -50,7 +50,7 @@ TEST_DEFINES := -DVNET_FAULTS -DVNET_TEST_BACKENDS
 
 LIB_PKGS := libsystemd jansson
 CLI_PKGS := $(LIB_PKGS) smartcols
-DAEMON_PKGS := $(LIB_PKGS) libvirt libpci libnl-3.0 libnl-genl-3.0 libudev libxml-2.0
+DAEMON_PKGS := $(LIB_PKGS) libvirt libpci libnl-3.0 libnl-genl-3.0 libudev libxml-2.0 inih
 # Asked once, and only when something is compiled: `make help` needs no packages.
 ask_pc = $(eval $(1) := $(shell pkg-config $(2) $(3)))$($(1))
 PKG_CFLAGS = $(call ask_pc,PKG_CFLAGS,--cflags,$(DAEMON_PKGS) smartcols)

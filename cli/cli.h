@@ -66,6 +66,8 @@ int cmd_inventory(struct cli *cli, int argc, char **argv);
 int cmd_why(struct cli *cli, int argc, char **argv);
 int cmd_plan(struct cli *cli, int argc, char **argv);
 int cmd_mode(struct cli *cli, int argc, char **argv);
+int cmd_pool(struct cli *cli, int argc, char **argv);
+int cmd_reload(struct cli *cli, int argc, char **argv);
 
 /* request.c: what attach, why and plan are given: VM and the wish as options.
  * Returns the parameters of the method. */

@@ -122,7 +122,7 @@ static const char *link_state(const json_t *link)
 }
 
 static void put_vfs(struct tree *t, struct libscols_line *row, const json_t *nic,
-		    const json_t *pool)
+		    const json_t *uplink)
 {
 	int64_t made = out_int(nic, "numVfs", 0), total = out_int(nic, "totalVfs", 0);
 	int64_t index = out_int(nic, "vfIndex", -1);
@@ -130,12 +130,12 @@ static void put_vfs(struct tree *t, struct libscols_line *row, const json_t *nic
 
 	if (is_vf(nic) && index >= 0)
 		snprintf(text, sizeof(text), "VF %lld", (long long)index);
-	else if (pool && made > 0)
+	else if (uplink && made > 0)
 		snprintf(text, sizeof(text), "%lld of %lld used",
-			 (long long)out_int(pool, "used", 0), (long long)made);
-	else if (pool)
+			 (long long)out_int(uplink, "used", 0), (long long)made);
+	else if (uplink)
 		snprintf(text, sizeof(text), "%lld when needed",
-			 (long long)out_int(pool, "count", 0));
+			 (long long)out_int(uplink, "count", 0));
 	else if (total > 0)
 		snprintf(text, sizeof(text), "%lld, %lld possible", (long long)made,
 			 (long long)total);
@@ -154,16 +154,16 @@ static void put_model(struct tree *t, struct libscols_line *row, const json_t *n
 	put(t, row, COL_MODEL, text);
 }
 
-static const char *used_by(const json_t *nic, const json_t *pool)
+static const char *used_by(const json_t *nic, const json_t *uplink)
 {
 	const char *text = out_str(json_object_get(nic, "holder"), "text");
 
 	if (!text)
-		text = out_str(pool, "hostUses");
+		text = out_str(uplink, "hostUses");
 	return text ? text : out_str(nic, "reason");
 }
 
-static struct libscols_line *add_nic(struct tree *t, const json_t *nic, const json_t *pool,
+static struct libscols_line *add_nic(struct tree *t, const json_t *nic, const json_t *uplink,
 				     struct libscols_line *parent)
 {
 	const json_t *links = json_object_get(nic, "links"), *link = json_array_get(links, 0);
@@ -181,37 +181,40 @@ static struct libscols_line *add_nic(struct tree *t, const json_t *nic, const js
 	put_strings(t, row, COL_NAME, links, "name");
 	put(t, row, COL_DRIVER, out_str(nic, "driver"));
 	out_state(row, (size_t)t->at[COL_STATE], state ? state : out_str(nic, "state"));
-	put_vfs(t, row, nic, pool);
+	put_vfs(t, row, nic, uplink);
 	put(t, row, COL_MAC, mac);
 	put(t, row, COL_VLAN, out_vlan(json_object_get(vf, "vlan"), vlan, sizeof(vlan)));
 	put_number(t, row, COL_GROUP, out_int(nic, "iommuGroup", -1));
 	put_number(t, row, COL_NUMA, out_int(nic, "numaNode", -1));
 	put_strings(t, row, COL_RESET, json_object_get(nic, "resetMethods"), NULL);
 	put_model(t, row, nic);
-	put(t, row, COL_USED_BY, used_by(nic, pool));
+	put(t, row, COL_USED_BY, used_by(nic, uplink));
 	return row;
 }
 
 /* ---- all of them ---- */
 
-static const json_t *pool_of(const json_t *inventory, const char *address)
+/* The uplink at @address, of whatever pool. */
+static const json_t *uplink_at(const json_t *inventory, const char *address)
 {
-	const json_t *pools = json_object_get(inventory, "pools"), *pool;
-	size_t i;
+	const json_t *pools = json_object_get(inventory, "pools"), *pool, *uplink;
+	size_t i, k;
 
 	json_array_foreach (pools, i, pool) {
-		const char *pf = out_str(pool, "pf");
+		json_array_foreach (json_object_get(pool, "uplinks"), k, uplink) {
+			const char *pf = out_str(uplink, "pf");
 
-		if (pf && address && strcmp(pf, address) == 0)
-			return pool;
+			if (pf && address && strcmp(pf, address) == 0)
+				return uplink;
+		}
 	}
 	return NULL;
 }
 
-static void add_with_vfs(struct tree *t, const json_t *nic, const json_t *pool)
+static void add_with_vfs(struct tree *t, const json_t *nic, const json_t *uplink)
 {
 	const json_t *nics = json_object_get(t->inventory, "nics"), *vf;
-	struct libscols_line *row = add_nic(t, nic, pool, NULL);
+	struct libscols_line *row = add_nic(t, nic, uplink, NULL);
 	const char *address = out_str(nic, "address");
 	size_t i;
 
@@ -240,15 +243,17 @@ static const json_t *nic_at(const json_t *inventory, const char *address)
 static void print_nics(const json_t *inventory, bool verbose)
 {
 	const json_t *pools = json_object_get(inventory, "pools"), *pool;
-	const json_t *nics = json_object_get(inventory, "nics"), *nic;
+	const json_t *nics = json_object_get(inventory, "nics"), *nic, *uplink;
 	struct tree t = { 0 };
-	size_t i;
+	size_t i, k;
 
 	tree_init(&t, inventory, verbose);
 	json_array_foreach (pools, i, pool) {
-		nic = nic_at(inventory, out_str(pool, "pf"));
-		if (nic)
-			add_with_vfs(&t, nic, pool);
+		json_array_foreach (json_object_get(pool, "uplinks"), k, uplink) {
+			nic = nic_at(inventory, out_str(uplink, "pf"));
+			if (nic)
+				add_with_vfs(&t, nic, uplink);
+		}
 	}
 	json_array_foreach (nics, i, nic) {
 		/* Bridges and the like are there for the groups' sake. */
@@ -256,7 +261,7 @@ static void print_nics(const json_t *inventory, bool verbose)
 			continue;
 		if (nic_at(inventory, out_str(nic, "pf")))
 			continue;
-		if (!pool_of(inventory, out_str(nic, "address")))
+		if (!uplink_at(inventory, out_str(nic, "address")))
 			add_with_vfs(&t, nic, NULL);
 	}
 	if (scols_table_get_nlines(t.table.table) == 0)

@@ -22,6 +22,8 @@ static const struct verb verbs[] = {
 	{ "inventory", "", "the host's NICs, their VFs, who uses them", cmd_inventory },
 	{ "why", "VM [OPTION...]", "every candidate, and why it can or cannot", cmd_why },
 	{ "plan", "attach VM [OPTION...]", "what attach would do; touches nothing", cmd_plan },
+	{ "pool", "list", "what NICs are taken from, and what is left", cmd_pool },
+	{ "reload", "", "read the configuration anew", cmd_reload },
 	{ "mode", "list", "the ways to give a guest a NIC", cmd_mode },
 	{ "complete", "WHAT", NULL, cmd_complete }, /* for the shells: not in the list */
 };

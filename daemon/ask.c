@@ -178,14 +178,15 @@ static void plan_next(struct ask *ask)
 static void plan_warn(struct ask *ask, const struct candidate *c)
 {
 	const struct host_scan *s = inventory_scan(ask->m->inventory);
-	const struct nic *pf = host_scan_nic(s, &c->pool.pf);
+	const struct nic *pf = host_scan_nic(s, &c->uplink->pf);
 	char why[REASON_MAX], text[REASON_MAX + POOL_NAME_MAX + 128];
 
 	if (!pf || pf->num_vfs > 0)
 		return;
 	inventory_host_uses(ask->m->inventory, pf, why, sizeof(why));
 	snprintf(text, sizeof(text),
-		 "making VFs interrupts the link of %s for about a second%s%s%s", c->pool.name,
+		 "making VFs interrupts the link of %s for about a second%s%s%s",
+		 c->uplink->link[0] ? c->uplink->link : c->pool->name,
 		 why[0] ? " (the host uses it: " : "", why, why[0] ? ")" : "");
 	json_array_append_new(ask->warnings, json_string(text));
 }
@@ -202,18 +203,18 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct candi
 	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
 	snprintf(a->mode, sizeof(a->mode), "%s", c->mode->name);
 	snprintf(a->why, sizeof(a->why), "%s", c->verdict.reason);
-	snprintf(a->pool, sizeof(a->pool), "%s", c->pool.name);
+	snprintf(a->pool, sizeof(a->pool), "%s", c->pool->name);
 	a->state = AT_RESERVED;
-	a->pf = c->pool.pf;
+	a->pf = c->uplink->pf;
 	a->vf = c->vf;
 	a->vf_index = c->vf_index;
-	a->vlan = ask->request.vlan;
+	a->vlan = ask->request.vlan.id ? ask->request.vlan : c->pool->set.vlan;
 	a->mac = ask->request.mac;
 	r = attach_name(ask->m, g, &ask->request, a->name, err);
 	if (r < 0)
 		return r;
 	if (!ask->request.has_mac)
-		mac_generate(&a->mac);
+		pools_make_mac(ask->m->pools, &a->pf, &a->mac);
 	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
 	if (who[0] && ask->request.has_mac)
 		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "the MAC is taken: %s has it",

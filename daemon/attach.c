@@ -40,7 +40,7 @@ static int choose_mac(struct attachment *a, struct vnet_err *err)
 		return 0;
 	}
 	do {
-		mac_generate(&a->v.mac);
+		pools_make_mac(m->pools, &a->v.pf, &a->v.mac);
 		attach_mac_taken(m, &a->v.mac, &a->v.pf, a, who, sizeof(who));
 	} while (who[0]);
 	return 0;
@@ -376,16 +376,18 @@ int attachment_turn(struct attachment *a, struct vnet_err *err)
 static void take_claim(struct attachment *a, const struct candidate *c)
 {
 	const struct host_scan *s = inventory_scan(a->owner->m->inventory);
-	const struct nic *pf = host_scan_nic(s, &c->pool.pf);
+	const struct nic *pf = host_scan_nic(s, &c->uplink->pf);
 	const struct link *link = pf ? host_scan_nic_link(s, pf) : NULL;
 
 	snprintf(a->v.mode, sizeof(a->v.mode), "%s", c->mode->name);
 	snprintf(a->v.why, sizeof(a->v.why), "%s", c->verdict.reason);
-	snprintf(a->v.pool, sizeof(a->v.pool), "%s", c->pool.name);
-	a->v.pf = c->pool.pf;
+	snprintf(a->v.pool, sizeof(a->v.pool), "%s", c->pool->name);
+	a->v.pf = c->uplink->pf;
 	a->v.vf = c->vf;
 	a->v.vf_index = c->vf_index;
-	a->idle_back = c->pool.created;
+	a->idle_back = c->uplink->created;
+	if (!a->v.asked.vlan.id)
+		a->v.vlan = c->pool->set.vlan;
 	if (link)
 		a->v.pf_mac = link->has_perm_mac ? link->perm_mac : link->mac;
 }

@@ -281,7 +281,7 @@ static int make_attachment(struct hook *h, const struct guest_nic *nic, struct a
 	a->v.pf = pf->addr;
 	a->named = nic->vf;
 	a->where = IN_LIVE;
-	a->idle_back = pool->created;
+	a->idle_back = pools_uplink(m->pools, &pf->addr)->created;
 	a->by_hook = true;
 	a->hook = h;
 	*ret = a;

@@ -280,46 +280,24 @@ static json_t *nic_json(struct manager *m, const struct nic *n)
 
 /* ---- pools ---- */
 
-static json_t *pool_json(struct manager *m, const struct pool *p)
+void inventory_count_vfs(struct manager *m, const struct uplink *u, int *ret_free, int *ret_used)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
-	const struct nic *pf = host_scan_nic(s, &p->pf);
-	json_t *j = json_object();
-	char uses[REASON_MAX] = "";
-	int used = 0, idle = 0;
 
-	for (size_t i = 0; i < s->n_nics; i++) {
+	*ret_free = *ret_used = 0;
+	for (int i = 0; i < u->vfs; i++) {
+		const struct nic *vf = host_scan_vf(s, &u->pf, (unsigned)i);
 		struct judged is;
 
-		if (s->nics[i].kind != NIC_VF || !pci_addr_eq(&s->nics[i].pf, &p->pf))
+		if (!vf)
 			continue;
-		judge(m, &s->nics[i], &is);
-		used += is.state == NIC_IN_USE;
-		idle += is.state == NIC_FREE;
+		judge(m, vf, &is);
+		*ret_used += is.state == NIC_IN_USE;
+		*ret_free += is.state == NIC_FREE && i >= u->first && i <= u->last;
 	}
 	/* What will be made is free once it is there. */
-	if (pf && pf->num_vfs <= 0)
-		idle = p->count;
-	if (pf)
-		inventory_host_uses(m->inventory, pf, uses, sizeof(uses));
-	json_put_str(j, "name", p->name);
-	put_addr(j, "pf", &p->pf);
-	json_put_int(j, "count", p->count);
-	json_put_bool(j, "created", p->created);
-	json_put_int(j, "free", idle);
-	json_put_int(j, "used", used);
-	json_put_str(j, "hostUses", uses);
-	return j;
-}
-
-static json_t *pools_json(struct manager *m)
-{
-	json_t *a = json_array();
-	const struct pool *p;
-
-	for (size_t i = 0; m->pools && (p = pools_at(m->pools, i)); i++)
-		json_array_append_new(a, pool_json(m, p));
-	return a;
+	if (u->vfs <= 0 && u->last >= u->first)
+		*ret_free = u->last - u->first + 1;
 }
 
 /* ---- IOMMU groups ---- */

@@ -10,6 +10,7 @@
 #include "daemon/attach.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
+#include "daemon/pool.h"
 
 /* Network functions without an interface of their own in any namespace. */
 static const char *const no_netdev_drivers[] = { "pci-stub", "pci-pf-stub", "pcieport" };
@@ -58,9 +59,22 @@ static bool names_for(const struct guest *g, const struct guest_hostdev *h,
 	       strcmp(h->alias + prefix, self->name) == 0;
 }
 
-static bool held_by_guest(const struct domains *d, const struct nic *n,
+/* What only a persistent XML names with our alias is a reservation, and the pool says
+ * whether those of guests that do not run count. */
+static bool counts(const struct manager *m, const struct nic *n, const struct guest_hostdev *h)
+{
+	const struct pool *pool;
+
+	if (h->live || strncmp(h->alias, VNETD_ALIAS_PREFIX, strlen(VNETD_ALIAS_PREFIX)) != 0)
+		return true;
+	pool = n->kind == NIC_VF && m->pools ? pools_by_pf(m->pools, &n->pf) : NULL;
+	return !pool || pool_reserve(pool) == RESERVE_ALWAYS;
+}
+
+static bool held_by_guest(const struct manager *m, const struct nic *n,
 			  const struct vnet_attachment *self, struct held *ret)
 {
+	const struct domains *d = m->domains;
 	const struct guest *g;
 
 	if (!d)
@@ -69,7 +83,8 @@ static bool held_by_guest(const struct domains *d, const struct nic *n,
 		for (size_t k = 0; k < g->n_hostdevs; k++) {
 			const struct guest_hostdev *h = &g->hostdevs[k];
 
-			if (!pci_addr_eq(&h->addr, &n->addr) || names_for(g, h, self))
+			if (!pci_addr_eq(&h->addr, &n->addr) || names_for(g, h, self) ||
+			    !counts(m, n, h))
 				continue;
 			ret->by = HELD_BY_GUEST;
 			snprintf(ret->name, sizeof(ret->name), "%s", g->name);
@@ -240,7 +255,7 @@ bool inventory_held(const struct manager *m, const struct nic *n,
 	const struct host_scan *s = inventory_scan(m->inventory);
 
 	*ret = (struct held){ .by = HELD_NOT };
-	return held_by_guest(m->domains, n, self, ret) || held_by_process(s, n, ret) ||
+	return held_by_guest(m, n, self, ret) || held_by_process(s, n, ret) ||
 	       held_by_host(s, n, ret);
 }
 

@@ -24,6 +24,7 @@
 #include <syslog.h>
 
 #include "daemon/manager.h"
+#include "daemon/pool-start.h"
 #include "daemon/pool.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -114,8 +115,10 @@ static void finish(struct inventory *inv)
 		host_scan_done(&inv->scan);
 		inv->scan = inv->fresh;
 		inv->fresh = (struct host_scan){ 0 };
-		if (inv->m->pools)
+		if (inv->m->pools) {
 			pools_update(inv->m->pools);
+			pool_start_scanned(inv->m->start);
+		}
 	} else {
 		host_scan_done(&inv->fresh);
 		vnet_err_wrap(&err, "scan of the host");

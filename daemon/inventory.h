@@ -62,6 +62,10 @@ const struct nic *inventory_group_blocker(const struct host_scan *s, const struc
 void inventory_run(struct manager *m, reply_fn reply, void *user);
 /* inventory-json.c: the document, new reference. */
 json_t *inventory_json(struct manager *m);
+/* Of an uplink's VFs: that a guest can be given now (or will be, once they are made),
+ * within its range; and that somebody holds, all over. */
+struct uplink;
+void inventory_count_vfs(struct manager *m, const struct uplink *u, int *ret_free, int *ret_used);
 /* inventory-stale.c: its members of these names. */
 json_t *inventory_stale_json(const struct manager *m);
 json_t *inventory_stuck_json(const struct manager *m);

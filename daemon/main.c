@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
 #include "daemon/manager.h"
 #include "daemon/worker-lock.h"
 #include "lib/cleanup.h"
@@ -18,13 +19,24 @@
 
 const char *argp_program_version = "vnetd " VNET_VERSION;
 
-enum { OPT_ROOT = 256, OPT_RUNTIME, OPT_CONFIG, OPT_SOCKET, OPT_PLUGINS, OPT_LIBVIRT, OPT_WORKER };
+enum {
+	OPT_ROOT = 256,
+	OPT_RUNTIME,
+	OPT_CONFIG,
+	OPT_SOCKET,
+	OPT_PLUGINS,
+	OPT_LIBVIRT,
+	OPT_DUMP,
+	OPT_WORKER
+};
 
 struct options {
 	struct manager_config config;
 	bool worker;
+	bool dump, dump_keys;
 	bool debug;
-	bool own_runtime, own_socket; /* given, not the defaults */
+	bool own_runtime, own_socket, own_config; /* given, not the defaults */
+	char below_root[4096];			  /* the configuration of another host */
 };
 
 static const struct argp_option options[] = {
@@ -32,7 +44,10 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "runtime", OPT_RUNTIME, "DIR", 0, "Keep state here (default /run/vnetd)", 0 },
 	{ "config", OPT_CONFIG, "DIR", 0,
-	  "Configuration (default /etc/vnetd; this release reads none)", 0 },
+	  "Configuration: vnetd.conf and vnetd.conf.d/*.conf (default /etc/vnetd below the root)",
+	  0 },
+	{ "dump-config", OPT_DUMP, "keys", OPTION_ARG_OPTIONAL,
+	  "Print the configuration in force, or all keys there are, and end", 0 },
 	{ "socket", OPT_SOCKET, "PATH", 0,
 	  "Listen here (default " VNETD_SOCKET "), where systemd passes no socket", 0 },
 	{ "plugins", OPT_PLUGINS, "DIR", 0, "Load modes from here (default " VNET_PLUGIN_DIR ")",
@@ -57,6 +72,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_CONFIG:
 		o->config.config = arg;
+		o->own_config = true;
 		return 0;
 	case OPT_SOCKET:
 		o->config.socket = arg;
@@ -67,6 +83,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_LIBVIRT:
 		o->config.libvirt = arg;
+		return 0;
+	case OPT_DUMP:
+		o->dump = true;
+		o->dump_keys = arg != NULL;
+		if (arg && strcmp(arg, "keys") != 0)
+			argp_error(state, "--dump-config=%s: 'keys' is what may stand there", arg);
 		return 0;
 	case OPT_WORKER:
 		o->worker = true;
@@ -79,13 +101,41 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		/* Another host's state must not land in this one's. */
-		if (!o->worker && strcmp(o->config.root, "/") != 0 &&
+		if (!o->worker && !o->dump && strcmp(o->config.root, "/") != 0 &&
 		    (!o->own_runtime || !o->own_socket))
 			argp_error(state, "--root needs --runtime and --socket of its own");
+		if (strcmp(o->config.root, "/") != 0 && !o->own_config) {
+			snprintf(o->below_root, sizeof(o->below_root), "%s/etc/vnetd",
+				 o->config.root);
+			o->config.config = o->below_root;
+		}
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* 1 also where something of it is in error: fit for a check before a reload. */
+static int dump_config(const struct options *o)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	_cleanup_free_ char *text = NULL;
+	struct config *c = NULL;
+	int bad = 0;
+
+	if (o->dump_keys) {
+		text = config_dump_keys();
+	} else if (config_load(&c, o->config.config, &err) == 0) {
+		text = config_dump(c);
+		config_log_errors(c);
+		bad = c->n_errors > 0;
+	}
+	config_free(c);
+	if (!text || fputs(text, stdout) < 0 || fflush(stdout) != 0) {
+		fprintf(stderr, "vnetd: cannot print the configuration: %s\n", strerror(errno));
+		return 1;
+	}
+	return bad;
 }
 
 int main(int argc, char **argv)
@@ -115,6 +165,8 @@ int main(int argc, char **argv)
 
 		return worker_main(WORKER_FD, o.config.root);
 	}
+	if (o.dump)
+		return dump_config(&o);
 	r = manager_new(&m, &o.config, &err);
 	if (r == 0)
 		r = manager_run(m, &err);

@@ -13,11 +13,14 @@
 #include <unistd.h>
 
 #include "daemon/attach.h"
+#include "daemon/config.h"
 #include "daemon/fault.h"
 #include "daemon/inventory.h"
 #include "daemon/messages.h"
 #include "daemon/plugin.h"
+#include "daemon/pool-start.h"
 #include "daemon/pool.h"
+#include "daemon/reload.h"
 #include "daemon/server.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -144,6 +147,14 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 	return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
+{
+	(void)s;
+	(void)si;
+	reload_signalled(user);
+	return 0;
+}
+
 static int open_event(struct manager *m, struct vnet_err *err)
 {
 	sigset_t set;
@@ -154,11 +165,14 @@ static int open_event(struct manager *m, struct vnet_err *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	r = sd_event_add_signal(m->event, NULL, SIGTERM, on_signal, m);
 	if (r >= 0)
 		r = sd_event_add_signal(m->event, NULL, SIGINT, on_signal, m);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
 	return r < 0 ? vnet_err_errno(err, r, "signals") : 0;
 }
 
@@ -178,11 +192,14 @@ int manager_new(struct manager **ret, const struct manager_config *config, struc
 			     err)) < 0 ||
 	    (r = plugins_new(&m->plugins, config->plugins, err)) < 0 ||
 	    (r = inventory_new(&m->inventory, m, err)) < 0 ||
-	    (r = pools_new(&m->pools, m, err)) < 0 ||
+	    (r = config_load(&m->conf, config->config, err)) < 0 ||
+	    (r = pools_new(&m->pools, m, err)) < 0 || (r = pool_start_new(&m->start, m, err)) < 0 ||
+	    (r = reload_new(&m->reload, m, err)) < 0 ||
 	    (r = attachments_new(&m->attachments, m, err)) < 0 || (r = open_domains(m, err)) < 0 ||
 	    (r = open_monitor(m, err)) < 0 ||
 	    (r = server_new(&m->server, m->event, m, config->socket, err)) < 0)
 		goto fail;
+	config_log_errors(m->conf);
 	*ret = m;
 	return 0;
 fail:
@@ -190,12 +207,27 @@ fail:
 	return r;
 }
 
+/* The pools are there as far as they can be: guests may start. */
+static void on_ready(void *user)
+{
+	struct manager *m = user;
+
+	sd_notify(0, "READY=1\nSTATUS=serving");
+	log_info(NULL, "ready");
+	reload_when_ready(m);
+}
+
 int manager_run(struct manager *m, struct vnet_err *err)
 {
 	int r;
 
 	log_info(NULL, "vnetd " VNET_VERSION " serves");
-	sd_notify(0, "READY=1\nSTATUS=serving");
+	if (pool_start_needed(m->start)) {
+		sd_notify(0, "STATUS=making the pools");
+		pool_start_run(m->start, (unsigned)m->conf->start_wait_sec, on_ready, m);
+	} else {
+		on_ready(m);
+	}
 	r = sd_event_loop(m->event);
 	sd_notify(0, "STOPPING=1");
 	return r < 0 ? vnet_err_errno(err, r, "event loop") : 0;
@@ -206,13 +238,17 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	/* Waiting clients first: their calls must not outlive what would answer them. */
+	reload_free(m->reload);
 	server_free(m->server);
 	m->server = NULL;
 	monitor_free(m->monitor);
 	attachments_free(m->attachments);
 	m->attachments = NULL;
 	domains_free(m->domains);
+	pool_start_free(m->start);
+	m->start = NULL;
 	pools_free(m->pools);
+	config_free(m->conf);
 	inventory_free(m->inventory);
 	plugins_free(m->plugins);
 	workers_free(m->workers);

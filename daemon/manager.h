@@ -25,6 +25,7 @@ struct manager_config {
 
 struct manager {
 	struct manager_config config;
+	struct config *conf; /* config.h; NULL only in tests */
 	sd_event *event;
 	int runtime_fd; /* the runtime directory */
 	int lock_fd;	/* vnetd.lock in it: one vnetd a directory */
@@ -33,6 +34,8 @@ struct manager {
 	struct inventory *inventory; /* inventory.h */
 	struct domains *domains;
 	struct pools *pools;		 /* pool.h */
+	struct pool_start *start;	 /* pool-start.h */
+	struct reload *reload;		 /* reload.h */
 	struct attachments *attachments; /* attach.h */
 	struct monitor *monitor;	 /* NULL where the root is not "/" */
 	struct server *server;

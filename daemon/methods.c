@@ -8,6 +8,8 @@
 #include "daemon/inventory.h"
 #include "daemon/methods.h"
 #include "daemon/plugin.h"
+#include "daemon/pool.h"
+#include "daemon/reload.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -29,6 +31,8 @@ static const struct method methods[] = {
 	{ "io.vnetd.Inventory", ACCESS_LOOK, no_fields, .plain = inventory_run },
 	{ "io.vnetd.Why", ACCESS_LOOK, request_fields, .request = why_run },
 	{ "io.vnetd.Plan", ACCESS_LOOK, request_fields, .request = plan_run },
+	{ "io.vnetd.ListPools", ACCESS_LOOK, no_fields, .plain = pools_run },
+	{ "io.vnetd.Reload", ACCESS_CHANGE, no_fields, .plain = reload_run },
 	{ "io.vnetd.ListModes", ACCESS_LOOK, no_fields, .plain = modes_run },
 	{ "io.vnetd.Hook", ACCESS_ROOT, hook_fields, .hook = hook_run },
 	{ "org.varlink.service.GetInfo", ACCESS_LOOK, no_fields, .service = varlink_get_info },
@@ -87,8 +91,8 @@ static void note(const struct method *method, const struct call *c, const char *
 	const struct peer *peer = call_peer(c);
 
 	if (method->access == ACCESS_CHANGE)
-		log_info(guest, "%s %s, asked for by uid %u (pid %d)", method->name, guest,
-			 (unsigned)peer->uid, (int)peer->pid);
+		log_info(guest, "%s%s%s, asked for by uid %u (pid %d)", method->name,
+			 guest ? " " : "", guest ? guest : "", (unsigned)peer->uid, (int)peer->pid);
 }
 
 static void run_request(struct manager *m, const struct method *method, struct call *c)
@@ -151,6 +155,12 @@ static void run_hook(struct manager *m, const struct method *method, struct call
 	call_error(c, &err, NULL);
 }
 
+static void run_plain(struct manager *m, const struct method *method, struct call *c)
+{
+	note(method, c, NULL);
+	method->plain(m, call_done, c);
+}
+
 void methods_dispatch(struct manager *m, struct call *c)
 {
 	const struct method *method = find(call_method(c));
@@ -177,7 +187,7 @@ void methods_dispatch(struct manager *m, struct call *c)
 	else if (method->hook)
 		run_hook(m, method, c);
 	else if (method->plain)
-		method->plain(m, call_done, c);
+		run_plain(m, method, c);
 	else
 		method->service(c);
 }

@@ -2,26 +2,15 @@
 #include "daemon/pool.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daemon/attach.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
+#include "daemon/pool-priv.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
-#include "lib/json.h"
 #include "lib/log.h"
-
-struct pools {
-	struct manager *m;
-	int dirfd; /* RUNTIME/pools */
-	struct pool *at;
-	size_t n;
-};
 
 int pools_new(struct pools **ret, struct manager *m, struct vnet_err *err)
 {
@@ -43,130 +32,45 @@ int pools_new(struct pools **ret, struct manager *m, struct vnet_err *err)
 
 struct pools *pools_free(struct pools *p)
 {
+	struct pool_failure *f;
+
 	if (!p)
 		return NULL;
 	close_fd(p->dirfd);
-	free(p->at);
+	pools_list_free(p->at, p->n);
+	while ((f = p->failures)) {
+		p->failures = f->next;
+		free(f);
+	}
 	free(p);
 	return NULL;
 }
 
-static void mark_file(const struct pci_addr *pf, char buf[static PCI_ADDR_STR + 8])
+/* Each problem once, when it comes. */
+static void log_problems(const struct pools *p, const struct pool *list, size_t n)
 {
-	char addr[PCI_ADDR_STR];
+	for (size_t i = 0; i < n; i++) {
+		const struct pool *was = NULL;
 
-	snprintf(buf, PCI_ADDR_STR + 8, "%s.json", pci_addr_str(pf, addr));
-}
-
-/* *ret_id: of the VFs that were made; 0: they were about to be. */
-static bool read_mark(const struct pools *p, const struct pci_addr *pf, uint64_t *ret_id)
-{
-	struct vnet_err ignored = VNET_ERR_INIT;
-	char file[PCI_ADDR_STR + 8], text[128];
-	_cleanup_json_ json_t *j = NULL;
-	int64_t id = 0;
-
-	mark_file(pf, file);
-	if (file_read_at(p->dirfd, file, text, sizeof(text)) < 0)
-		return false;
-	j = json_loads(text, 0, NULL);
-	if (json_get_int_opt(j, "vfsId", 0, INT64_MAX, &id, &ignored) < 0)
-		return false;
-	*ret_id = (uint64_t)id;
-	return true;
-}
-
-static int write_mark(const struct pools *p, const struct pci_addr *pf, uint64_t id,
-		      struct vnet_err *err)
-{
-	char file[PCI_ADDR_STR + 8], text[128];
-
-	mark_file(pf, file);
-	snprintf(text, sizeof(text), "{\"version\":1,\"created\":true,\"vfsId\":%llu}\n",
-		 (unsigned long long)id);
-	return file_replace_at(p->dirfd, file, text, strlen(text), 0600, err);
-}
-
-static void remove_mark(const struct pools *p, const struct pci_addr *pf)
-{
-	char file[PCI_ADDR_STR + 8];
-
-	mark_file(pf, file);
-	unlinkat(p->dirfd, file, 0);
-}
-
-static bool being_used(const struct pools *p, const struct pci_addr *pf)
-{
-	const struct attachments *as = p->m->attachments;
-	const struct vnet_attachment *v;
-
-	for (size_t i = 0; as && (v = attachments_at(as, i)); i++) {
-		if (pci_addr_eq(&v->pf, pf))
-			return true;
+		for (size_t k = 0; k < p->n && !was; k++) {
+			if (strcmp(p->at[k].name, list[i].name) == 0)
+				was = &p->at[k];
+		}
+		if (list[i].problem[0] && (!was || strcmp(was->problem, list[i].problem) != 0))
+			log_warn(list[i].name, "pool %s%s: %s", list[i].name,
+				 list[i].disabled ? " is disabled" : "", list[i].problem);
 	}
-	return !as;
-}
-
-/* Are the VFs that @pf has now those that vnetd made? A mark that does not fit is
- * taken away: its VFs went, and others may have come since. */
-static bool is_created(const struct pools *p, const struct nic *pf)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	uint64_t id;
-
-	if (!read_mark(p, &pf->addr, &id))
-		return false;
-	if (pf->num_vfs == 0) {
-		if (id || !being_used(p, &pf->addr))
-			remove_mark(p, &pf->addr);
-		return id == 0;
-	}
-	if (id == pf->vfs_id)
-		return true;
-	if (id) {
-		remove_mark(p, &pf->addr);
-		return false;
-	}
-	if (write_mark(p, &pf->addr, pf->vfs_id, &err) < 0)
-		log_err(3, NULL, &err, "note that vnetd made VFs");
-	return true;
-}
-
-static int cmp_pool(const void *a, const void *b)
-{
-	return strcmp(((const struct pool *)a)->name, ((const struct pool *)b)->name);
 }
 
 void pools_update(struct pools *p)
 {
-	const struct host_scan *s = inventory_scan(p->m->inventory);
-	struct pool *list = calloc(s->n_nics + 1, sizeof(*list));
-	char addr[PCI_ADDR_STR];
-	size_t n = 0;
+	struct pool *list;
+	size_t n;
 
-	if (!list)
+	if (pools_list(p, &list, &n) < 0)
 		return; /* the list of before serves until the next scan */
-	for (size_t i = 0; i < s->n_nics; i++) {
-		const struct nic *nic = &s->nics[i];
-		const struct link *link = host_scan_nic_link(s, nic);
-		struct pool *pool = &list[n];
-
-		if (nic->kind != NIC_PF || !nic->network || !nic->driver[0] || nic->total_vfs <= 0)
-			continue;
-		/* A PF that is itself passed through has no VFs to give. */
-		if (!link && nic->num_vfs <= 0)
-			continue;
-		snprintf(pool->name, sizeof(pool->name), "%s",
-			 link ? link->name : pci_addr_str(&nic->addr, addr));
-		pool->pf = nic->addr;
-		pool->created = is_created(p, nic);
-		pool->count = nic->num_vfs > 0			      ? nic->num_vfs
-			      : nic->total_vfs < POOL_VFS_DEFAULT_MAX ? nic->total_vfs
-								      : POOL_VFS_DEFAULT_MAX;
-		n++;
-	}
-	qsort(list, n, sizeof(*list), cmp_pool);
-	free(p->at);
+	log_problems(p, list, n);
+	pools_list_free(p->at, p->n);
 	p->at = list;
 	p->n = n;
 }
@@ -176,41 +80,107 @@ const struct pool *pools_at(const struct pools *p, size_t i)
 	return i < p->n ? &p->at[i] : NULL;
 }
 
-const struct pool *pools_by_pf(const struct pools *p, const struct pci_addr *pf)
+/* Walk over all uplinks: the one at @address, or with the interface @link. */
+static const struct uplink *find_uplink(const struct pools *p, const struct pci_addr *address,
+					const char *link, const struct pool **ret_pool)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		if (pci_addr_eq(&p->at[i].pf, pf))
+		for (size_t k = 0; k < p->at[i].n_uplinks; k++) {
+			const struct uplink *u = &p->at[i].uplinks[k];
+
+			if (link ? !u->link[0] || strcmp(u->link, link) != 0
+				 : !pci_addr_eq(&u->pf, address))
+				continue;
+			if (ret_pool)
+				*ret_pool = &p->at[i];
+			return u;
+		}
+	}
+	return NULL;
+}
+
+static const struct pool *by_name(const struct pools *p, const char *name)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->at[i].name, name) == 0)
 			return &p->at[i];
 	}
 	return NULL;
 }
 
-const struct pool *pools_find(const struct pools *p, const char *name)
+const struct pool *pools_by_pf(const struct pools *p, const struct pci_addr *pf)
+{
+	const struct pool *pool = NULL;
+
+	find_uplink(p, pf, NULL, &pool);
+	return pool;
+}
+
+const struct uplink *pools_uplink(const struct pools *p, const struct pci_addr *pf)
+{
+	return find_uplink(p, pf, NULL, NULL);
+}
+
+const struct uplink *pools_find_uplink(const struct pools *p, const char *name)
 {
 	struct pci_addr addr;
 
-	for (size_t i = 0; i < p->n; i++) {
-		if (strcmp(p->at[i].name, name) == 0)
-			return &p->at[i];
-	}
-	return pci_addr_parse(name, &addr) == 0 ? pools_by_pf(p, &addr) : NULL;
+	if (by_name(p, name))
+		return NULL;
+	return pci_addr_parse(name, &addr) == 0 ? find_uplink(p, &addr, NULL, NULL)
+						: find_uplink(p, NULL, name, NULL);
+}
+
+const struct pool *pools_find(const struct pools *p, const char *name)
+{
+	const struct pool *pool = by_name(p, name);
+	const struct uplink *u = pool ? NULL : pools_find_uplink(p, name);
+
+	return u ? pools_by_pf(p, &u->pf) : pool;
+}
+
+enum config_reserve pool_reserve(const struct pool *pool)
+{
+	return (enum config_reserve)pool->set.reserve;
+}
+
+void pools_make_mac(const struct pools *p, const struct pci_addr *pf, struct mac *ret)
+{
+	const struct pool *pool = pools_by_pf(p, pf);
+
+	if (pool)
+		mac_generate_from(pool->set.mac_prefix, ret);
+	else
+		mac_generate(ret);
 }
 
 int pools_mark_created(struct pools *p, const struct pci_addr *pf, struct vnet_err *err)
 {
-	int r = write_mark(p, pf, 0, err);
+	int r = pool_mark_write(p, pf, 0, err);
+	struct uplink *u = r == 0 ? (struct uplink *)pools_uplink(p, pf) : NULL;
 
-	for (size_t i = 0; r == 0 && i < p->n; i++) {
-		if (pci_addr_eq(&p->at[i].pf, pf))
-			p->at[i].created = true;
-	}
+	if (u)
+		u->created = true;
 	return r;
 }
 
-void pools_none_created(struct pools *p, const struct pci_addr *pf)
+void pools_set_failed(struct pools *p, const struct pci_addr *pf, const char *text)
 {
-	uint64_t id;
+	struct pool_failure **at = &p->failures, *f;
 
-	if (read_mark(p, pf, &id) && id == 0)
-		remove_mark(p, pf);
+	while (*at && !pci_addr_eq(&(*at)->pf, pf))
+		at = &(*at)->next;
+	f = *at;
+	if (!text) {
+		if (f)
+			*at = f->next;
+		free(f);
+		return;
+	}
+	if (!f)
+		f = *at = calloc(1, sizeof(*f));
+	if (!f)
+		return; /* it was logged */
+	f->pf = *pf;
+	snprintf(f->text, sizeof(f->text), "%s", text);
 }

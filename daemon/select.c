@@ -114,14 +114,35 @@ static void view_vf(struct view *v, const struct host_scan *s, const struct nic 
 		view_members(v, s, vf);
 }
 
+/* Making VFs drops this PF's link for a second: only on purpose. */
+static void view_host_uses(struct view *v, struct manager *m, const struct pool *pool,
+			   const struct uplink *u, const struct nic *pf,
+			   const struct vnet_request *r)
+{
+	char why[REASON_MAX - 192];
+
+	if (v->in_use[0] || pf->num_vfs > 0 || (pool->set.vfs > 0 && u->named) ||
+	    strcmp(r->pool, pool->name) == 0 || strcmp(r->pool, v->pf) == 0 ||
+	    (u->link[0] && strcmp(r->pool, u->link) == 0))
+		return;
+	inventory_host_uses(m->inventory, pf, why, sizeof(why));
+	if (why[0])
+		snprintf(v->in_use, sizeof(v->in_use),
+			 "the host itself uses %s (%s) and making VFs interrupts its link for "
+			 "about a second: name it with --pool %s if that is all right",
+			 v->nic.pf_link, why, pool->name);
+}
+
 static void view_make(struct view *v, struct manager *m, const struct pool *pool,
-		      const struct nic *pf, int index, const struct vnet_request *r,
-		      const struct vnet_attachment *self, const struct guest *guest)
+		      const struct uplink *u, const struct nic *pf, int index,
+		      const struct vnet_request *r, const struct vnet_attachment *self,
+		      const struct guest *guest)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
 	const struct nic *vf = host_scan_vf(s, &pf->addr, (unsigned)index);
 	const struct link *link = host_scan_nic_link(s, pf);
 	const struct mac *mac = self ? &self->mac : &r->mac;
+	const struct vlan *vlan = self ? &self->vlan : &r->vlan;
 
 	memset(v, 0, sizeof(*v));
 	v->nic.struct_size = sizeof(v->nic);
@@ -133,7 +154,7 @@ static void view_make(struct view *v, struct manager *m, const struct pool *pool
 	v->nic.pf_carrier = link && link->carrier;
 	v->nic.total_vfs = pf->total_vfs;
 	v->nic.num_vfs = pf->num_vfs;
-	v->nic.wanted_vfs = pool->count;
+	v->nic.wanted_vfs = u->count;
 	v->nic.vf_index = index;
 	v->nic.vf_object = vf_object_str(&pf->addr, (unsigned)index, v->vf_object);
 	v->nic.has_vfio_pci = s->has_vfio_pci;
@@ -143,25 +164,13 @@ static void view_make(struct view *v, struct manager *m, const struct pool *pool
 	v->nic.guest_numa_node = guest ? guest->numa_node : -1;
 	view_vf(v, s, pf, vf);
 	view_in_use(v, m, s, &pf->addr, index, vf, self);
-	/* Making VFs drops this PF's link for a second: only on purpose. */
-	if (!v->in_use[0] && pf->num_vfs == 0 && strcmp(r->pool, pool->name) != 0 &&
-	    strcmp(r->pool, v->pf) != 0) {
-		char why[REASON_MAX - 192];
-
-		inventory_host_uses(m->inventory, pf, why, sizeof(why));
-		if (why[0])
-			snprintf(
-				v->in_use, sizeof(v->in_use),
-				"the host itself uses %s (%s) and making VFs interrupts its link for "
-				"about a second: name it with --pool %s if that is all right",
-				v->nic.pf_link, why, pool->name);
-	}
+	view_host_uses(v, m, pool, u, pf, r);
 	v->nic.in_use = v->in_use;
 	v->request.struct_size = sizeof(v->request);
 	v->request.guest = r->guest;
 	v->request.name = self ? self->name : r->name;
 	v->request.mac = mac_str(mac, v->mac);
-	v->request.vlan = vlan_str(&r->vlan, v->vlan);
+	v->request.vlan = vlan_str(vlan, v->vlan);
 }
 
 /* ---- choosing ---- */
@@ -172,25 +181,17 @@ void selection_done(struct selection *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static unsigned pool_free(struct manager *m, const struct pool *pool)
-{
-	const struct host_scan *s = inventory_scan(m->inventory);
-	unsigned free_vfs = 0;
+/* What is asked, of whom and for whom: the same for every candidate. */
+struct question {
+	struct manager *m;
+	const struct vnet_request *r;
+	const struct guest *guest;
+	const struct vnet_attachment *self;
+	struct selection *ret;
+};
 
-	for (int i = 0; i < pool->count; i++) {
-		const struct nic *vf = host_scan_vf(s, &pool->pf, (unsigned)i);
-		char why[REASON_MAX] = "";
-
-		if (attachments_holder(m->attachments, &pool->pf, i))
-			continue;
-		if (vf)
-			inventory_in_use(m->inventory, vf, why, sizeof(why));
-		free_vfs += !why[0];
-	}
-	return free_vfs;
-}
-
-/* Better first. */
+/* Better first: an order of single numbers, so that "better" goes on from one to the
+ * next whatever pools they are of. */
 static int cmp_candidate(const struct candidate *a, const struct candidate *b)
 {
 	int r;
@@ -199,98 +200,191 @@ static int cmp_candidate(const struct candidate *a, const struct candidate *b)
 		return b->numa_match - a->numa_match;
 	if (a->free_permille != b->free_permille)
 		return a->free_permille > b->free_permille ? -1 : 1;
+	if (a->fit_permille != b->fit_permille)
+		return a->fit_permille > b->fit_permille ? -1 : 1;
 	if (a->verdict.score != b->verdict.score)
 		return b->verdict.score - a->verdict.score;
-	r = strcmp(a->pool.name, b->pool.name);
-	return r ? r : a->vf_index - b->vf_index;
+	r = strcmp(a->pool->name, b->pool->name);
+	if (r)
+		return r;
+	if (a->uplink != b->uplink) /* of one pool: of one array */
+		return a->uplink < b->uplink ? -1 : 1;
+	return a->vf_index - b->vf_index;
 }
 
-static int ask_pool(struct manager *m, const struct vnet_plugin *mode, const struct pool *pool,
-		    const struct vnet_request *r, const struct guest *guest,
-		    const struct vnet_attachment *self, struct selection *ret, struct vnet_err *err)
+/* The next candidate, with what all have; NULL with @err. */
+static struct candidate *add_candidate(const struct question *q, const char *mode,
+				       const struct pool *pool, const struct uplink *u,
+				       struct vnet_err *err)
 {
-	const struct nic *pf = host_scan_nic(inventory_scan(m->inventory), &pool->pf);
-	unsigned free_permille;
+	struct candidate *c = reallocarray(q->ret->at, q->ret->n + 1, sizeof(*c));
 
-	if (!pf || !(mode->candidates & VNET_CANDIDATE_VF))
+	if (!c) {
+		vnet_err_errno(err, -ENOMEM, "candidates");
+		return NULL;
+	}
+	q->ret->at = c;
+	c = &c[q->ret->n++];
+	memset(c, 0, sizeof(*c));
+	c->mode = plugins_find(q->m->plugins, mode);
+	c->mode_name = mode;
+	c->pool = pool;
+	c->uplink = u;
+	c->vf_index = -1;
+	return c;
+}
+
+static int add_refusal(const struct question *q, const char *mode, const struct pool *pool,
+		       const struct uplink *u, const char *why, struct vnet_err *err)
+{
+	struct candidate *c = add_candidate(q, mode, pool, u, err);
+
+	if (!c)
+		return err->code;
+	snprintf(c->verdict.reason, sizeof(c->verdict.reason), "%s", why);
+	return 0;
+}
+
+static unsigned permille(unsigned part, int whole)
+{
+	return whole > 0 ? part * 1000 / (unsigned)whole : 0;
+}
+
+static int ask_uplink(const struct question *q, const char *mode, const struct pool *pool,
+		      const struct uplink *u, unsigned pool_permille, struct vnet_err *err)
+{
+	const struct host_scan *s = inventory_scan(q->m->inventory);
+	const struct nic *pf = host_scan_nic(s, &u->pf);
+	unsigned share = pool_permille;
+	char why[REASON_MAX];
+
+	if (!pf)
 		return 0;
-	free_permille = pool->count ? pool_free(m, pool) * 1000 / (unsigned)pool->count : 0;
-	for (int i = 0; i < pool->count; i++) {
-		struct candidate *c = reallocarray(ret->at, ret->n + 1, sizeof(*c));
-		const struct nic *vf;
+	uplink_refuses(pool, u, q->guest, why, sizeof(why));
+	if (why[0])
+		return add_refusal(q, mode, pool, u, why, err);
+	if (pool->n_uplinks > 1) /* asking each VF twice costs */
+		share = permille(uplink_free(q->m, u), u->last - u->first + 1);
+	for (int i = u->first; i <= u->last; i++) {
+		struct candidate *c = add_candidate(q, mode, pool, u, err);
+		const struct nic *vf = host_scan_vf(s, &u->pf, (unsigned)i);
 		struct view v;
-		int e;
 
 		if (!c)
-			return vnet_err_errno(err, -ENOMEM, "candidates");
-		ret->at = c;
-		c = &c[ret->n];
-		memset(c, 0, sizeof(*c));
-		view_make(&v, m, pool, pf, i, r, self, guest);
-		e = plugin_probe(mode, &v.nic, &v.request, &c->verdict, err);
-		if (e < 0)
-			return e;
-		vf = host_scan_vf(inventory_scan(m->inventory), &pool->pf, (unsigned)i);
-		c->mode = mode;
-		c->pool = *pool;
+			return err->code;
+		view_make(&v, q->m, pool, u, pf, i, q->r, q->self, q->guest);
+		if (plugin_probe(c->mode, &v.nic, &v.request, &c->verdict, err) < 0)
+			return err->code;
 		c->vf_index = i;
 		if (vf)
 			c->vf = vf->addr;
-		if (guest && guest->numa_node >= 0 && pf->numa_node >= 0)
-			c->numa_match = guest->numa_node == pf->numa_node ? 1 : -1;
-		c->free_permille = free_permille;
-		ret->n++;
+		if (q->guest && q->guest->numa_node >= 0 && pf->numa_node >= 0)
+			c->numa_match = q->guest->numa_node == pf->numa_node ? 1 : -1;
+		c->free_permille = pool_permille;
+		c->fit_permille = pool->set.placement == PLACEMENT_PACK ? 1000 - share : share;
 	}
 	return 0;
 }
 
-static int ask_mode(struct manager *m, const char *name, const struct vnet_request *r,
-		    const struct guest *guest, const struct vnet_attachment *self,
-		    struct selection *ret, struct vnet_err *err)
+/* @only: of its uplinks; NULL: any. */
+static int ask_pool(const struct question *q, const char *mode, const struct pool *pool,
+		    const struct uplink *only, struct vnet_err *err)
 {
-	const struct vnet_plugin *mode = plugins_find(m->plugins, name);
-	const struct pool *pool;
-	size_t first = ret->n;
-	int e = 0;
+	const struct vnet_plugin *plugin = plugins_find(q->m->plugins, mode);
+	char why[REASON_MAX];
+	unsigned free_vfs = 0;
+	int span = 0, e = 0;
 
-	if (!mode)
-		return vnet_err_set(
-			err, -ENOENT, VNET_E_NOT_FOUND,
-			"there is no mode %s: `vnetctl mode list` shows those there are", name);
-	if (r->pool[0]) {
-		pool = pools_find(m->pools, r->pool);
-		if (!pool)
-			return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
-					    "there is no pool %s: `vnetctl inventory` shows those "
-					    "there are",
-					    r->pool);
-		e = ask_pool(m, mode, pool, r, guest, self, ret, err);
-	} else {
-		for (size_t i = 0; e == 0 && (pool = pools_at(m->pools, i)); i++)
-			e = ask_pool(m, mode, pool, r, guest, self, ret, err);
+	pool_refuses(q->m, pool, q->self, why, sizeof(why));
+	if (!why[0] && !plugin)
+		snprintf(why, sizeof(why),
+			 "pool %s: there is no mode %s: `vnetctl mode list` shows those there are",
+			 pool->name, mode);
+	if (why[0])
+		return add_refusal(q, mode, pool, only, why, err);
+	if (!(plugin->candidates & VNET_CANDIDATE_VF))
+		return 0;
+	for (size_t i = 0; i < pool->n_uplinks; i++) {
+		free_vfs += uplink_free(q->m, &pool->uplinks[i]);
+		span += pool->uplinks[i].last - pool->uplinks[i].first + 1;
 	}
-	for (size_t i = first; e == 0 && i < ret->n; i++) {
-		const struct candidate *c = &ret->at[i];
-
-		if (c->verdict.score > 0 && (!ret->chosen || cmp_candidate(c, ret->chosen) < 0))
-			ret->chosen = c;
+	for (size_t i = 0; e == 0 && i < pool->n_uplinks; i++) {
+		if (!only || only == &pool->uplinks[i])
+			e = ask_uplink(q, mode, pool, &pool->uplinks[i], permille(free_vfs, span),
+				       err);
 	}
 	return e;
+}
+
+/* All pools that the request may be served from, by a mode of their own (@place in
+ * their order) or by @mode. *ret_asked: there was one that has a mode at that place. */
+static int ask_pools(const struct question *q, const char *mode, unsigned place, bool *ret_asked,
+		     struct vnet_err *err)
+{
+	const char *name = q->r->pool;
+	const struct pool *one = name[0] ? pools_find(q->m->pools, name) : NULL, *pool;
+	const struct uplink *only = one ? pools_find_uplink(q->m->pools, name) : NULL;
+	size_t first = q->ret->n;
+	int e = 0;
+
+	if (name[0] && !one)
+		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
+				    "there is no pool %s: `vnetctl pool list` shows those there "
+				    "are",
+				    name);
+	for (size_t i = 0; e == 0 && (pool = pools_at(q->m->pools, i)); i++) {
+		if ((one && pool != one) || (!mode && place >= pool->set.n_modes))
+			continue;
+		*ret_asked = true;
+		e = ask_pool(q, mode ? mode : pool->set.modes[place], pool, only, err);
+	}
+	for (size_t i = first; e == 0 && i < q->ret->n; i++) {
+		const struct candidate *c = &q->ret->at[i];
+
+		if (c->verdict.score > 0 &&
+		    (!q->ret->chosen || cmp_candidate(c, q->ret->chosen) < 0))
+			q->ret->chosen = c;
+	}
+	return e;
+}
+
+static void tell_no_pool(const struct manager *m, struct selection *s)
+{
+	const struct config *c = m->conf;
+	char text[REASON_MAX - 128];
+
+	if (c && c->incomplete && c->n_errors)
+		snprintf(s->no_pool, sizeof(s->no_pool),
+			 "no pool is served while the configuration is not known whole: %s",
+			 config_error_str(&c->errors[0], text, sizeof(text)));
+	else
+		snprintf(s->no_pool, sizeof(s->no_pool),
+			 "this host has no pool: no SR-IOV network card with a network driver was "
+			 "found (`vnetctl inventory`)");
 }
 
 int select_run(struct manager *m, const struct vnet_request *r, const struct guest *guest,
 	       const struct vnet_attachment *self, struct selection *ret, struct vnet_err *err)
 {
 	struct selection s = { 0 };
+	const struct question q = { m, r, guest, self, &s };
+	unsigned n = r->n_modes ? r->n_modes : MODES_MAX;
+	bool asked = true;
 	int e = 0;
 
-	if (r->n_modes == 0)
-		e = ask_mode(m, "vf", r, guest, self, &s, err);
-	for (unsigned i = 0; e == 0 && i < r->n_modes; i++) {
+	for (unsigned i = 0; i < r->n_modes; i++) {
+		if (!plugins_find(m->plugins, r->modes[i]))
+			return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
+					    "there is no mode %s: `vnetctl mode list` shows those "
+					    "there are",
+					    r->modes[i]);
+	}
+	for (unsigned i = 0; e == 0 && i < n && asked; i++) {
 		ssize_t chosen = s.chosen ? s.chosen - s.at : -1;
 
 		s.chosen = NULL; /* the array moves */
-		e = ask_mode(m, r->modes[i], r, guest, self, &s, err);
+		asked = false;
+		e = ask_pools(&q, r->n_modes ? r->modes[i] : NULL, i, &asked, err);
 		if (chosen >= 0) /* an earlier mode's yes stands */
 			s.chosen = &s.at[chosen];
 	}
@@ -298,6 +392,8 @@ int select_run(struct manager *m, const struct vnet_request *r, const struct gue
 		selection_done(&s);
 		return e;
 	}
+	if (s.n == 0)
+		tell_no_pool(m, &s);
 	*ret = s;
 	return 0;
 }
@@ -306,7 +402,8 @@ static const char *skip_own_name(const char *s, const struct candidate *c)
 {
 	char object[VF_OBJECT_STR], vf[PCI_ADDR_STR];
 	const char *const names[] = {
-		vf_object_str(&c->pool.pf, (unsigned)c->vf_index, object),
+		c->vf_index >= 0 ? vf_object_str(&c->uplink->pf, (unsigned)c->vf_index, object)
+				 : NULL,
 		pci_addr_str(&c->vf, vf),
 	};
 
@@ -372,11 +469,8 @@ int select_refuse(const struct selection *s, const struct vnet_request *r, struc
 			break;
 	}
 	if (!s->n)
-		return vnet_err_set(
-			err, -ENODEV, VNET_E_NOTHING_SERVES,
-			"nothing can serve %s: this host has no pool: no SR-IOV network "
-			"card with a network driver was found (`vnetctl inventory`)",
-			r->guest);
+		return vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "nothing can serve %s: %s",
+				    r->guest, s->no_pool);
 	return vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "nothing can serve %s: %s",
 			    r->guest, text);
 }
@@ -390,11 +484,11 @@ json_t *select_verdicts_json(const struct selection *s)
 		const struct candidate *c = &s->at[i];
 		json_t *v = json_object();
 
-		json_put_str(v, "mode", c->mode->name);
-		json_put_str(v, "pool", c->pool.name);
-		json_put_str(v, "pf", pci_addr_str(&c->pool.pf, buf));
+		json_put_str(v, "mode", c->mode_name);
+		json_put_str(v, "pool", c->pool->name);
+		json_put_str(v, "pf", c->uplink ? pci_addr_str(&c->uplink->pf, buf) : NULL);
 		json_put_str(v, "vf", pci_addr_str(&c->vf, buf));
-		json_put_int(v, "vfIndex", c->vf_index);
+		json_put_int_or_null(v, "vfIndex", c->vf_index, c->vf_index >= 0);
 		json_put_bool(v, "serves", c->verdict.score > 0);
 		json_put_int(v, "score", c->verdict.score);
 		json_put_bool(v, "chosen", c == s->chosen);
@@ -412,16 +506,26 @@ static int view_of(struct view *v, struct manager *m, const struct vnet_attachme
 {
 	const struct nic *pf = host_scan_nic(inventory_scan(m->inventory), &a->pf);
 	const struct pool *pool = pools_by_pf(m->pools, &a->pf);
+	const struct uplink *u = pools_uplink(m->pools, &a->pf);
+	const struct uplink lone = { .pf = a->pf, .count = pf ? pf->num_vfs : 0 };
+	struct pool none = { .configured = false };
 	char addr[PCI_ADDR_STR];
 
 	*ret_mode = plugins_find(m->plugins, a->mode);
 	if (!*ret_mode)
 		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND, "there is no mode %s any more",
 				    a->mode);
-	if (!pf || !pool)
+	if (!pf)
 		return vnet_err_set(err, -ENODEV, VNET_E_NOT_FOUND, "the PF %s is gone",
 				    pci_addr_str(&a->pf, addr));
-	view_make(v, m, pool, pf, a->vf_index, &a->asked, a, guest);
+	/* Whose pool the configuration took away meanwhile. */
+	if (!pool || !u) {
+		config_settings_default(m->conf, &none.set);
+		snprintf(none.name, sizeof(none.name), "%s", a->pool);
+		pool = &none;
+		u = &lone;
+	}
+	view_make(v, m, pool, u, pf, a->vf_index, &a->asked, a, guest);
 	return 0;
 }
 

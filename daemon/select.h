@@ -3,9 +3,10 @@
 #define VNETD_SELECT_H
 /*
  * Asks the modes in order about every candidate of every pool that may serve, keeps
- * every verdict, and chooses: the first mode with a yes; in it the pool nearest to
- * the guest's NUMA node, then the one with the greatest free share, then the best
- * score, then the lowest name and index. Reads what is in memory, changes nothing.
+ * every verdict, and chooses: the first mode with a yes; in it the uplink nearest to
+ * the guest's NUMA node, then the pool with the greatest free share, in it the uplink
+ * that its placement wants, then the best score, then the lowest name and index. A
+ * request that names no mode takes each pool's own: all pools' first before any's second. Reads what is in memory, changes nothing.
  */
 #include <jansson.h>
 
@@ -19,19 +20,24 @@ struct manager;
 struct attachment;
 
 struct candidate {
-	const struct vnet_plugin *mode;
-	struct pool pool;
-	struct pci_addr vf; /* unset while it is still to be made */
-	int vf_index;
+	const struct vnet_plugin *mode; /* NULL: there is none of this name */
+	const char *mode_name;
+	/* Both are the pools' own, so good until the next scan. */
+	const struct pool *pool;
+	const struct uplink *uplink; /* NULL: the verdict is about the pool as a whole */
+	struct pci_addr vf;	     /* unset while it is still to be made */
+	int vf_index;		     /* -1: the verdict is about the uplink as a whole */
 	struct verdict verdict;
 	int numa_match;		/* 1 same node, 0 unknown, -1 another */
 	unsigned free_permille; /* of the pool */
+	unsigned fit_permille;	/* of the uplink, by the pool's placement: more is better */
 };
 
 struct selection {
 	struct candidate *at;
 	size_t n;
 	const struct candidate *chosen; /* NULL: none can */
+	char no_pool[REASON_MAX];	/* n is 0: why there is no pool */
 };
 
 void selection_done(struct selection *s);

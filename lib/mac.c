@@ -54,14 +54,22 @@ bool mac_eq(const struct mac *a, const struct mac *b)
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
-void mac_generate(struct mac *ret)
+void mac_generate_from(const uint8_t prefix[static MAC_PREFIX_LEN], struct mac *ret)
 {
-	struct mac m = { { 0x52, 0x54, 0x00 } };
+	struct mac m;
 
+	memcpy(m.b, prefix, MAC_PREFIX_LEN);
 	/* getrandom() of three octets is never short; it is interrupted only before the
 	 * kernel's generator is seeded. Any other refusal would give every guest one MAC. */
-	while (getrandom(m.b + 3, 3, 0) != 3)
+	while (getrandom(m.b + MAC_PREFIX_LEN, 3, 0) != 3)
 		if (errno != EINTR)
 			abort();
 	*ret = m;
+}
+
+void mac_generate(struct mac *ret)
+{
+	static const uint8_t qemu[MAC_PREFIX_LEN] = { 0x52, 0x54, 0x00 };
+
+	mac_generate_from(qemu, ret);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define MAC_STR 18
+#define MAC_PREFIX_LEN 3
 
 struct mac {
 	uint8_t b[6];
@@ -18,4 +19,6 @@ bool mac_is_multicast(const struct mac *m);
 bool mac_eq(const struct mac *a, const struct mac *b);
 /* 52:54:00 and three random octets (getrandom). */
 void mac_generate(struct mac *ret);
+/* @prefix and three random octets. */
+void mac_generate_from(const uint8_t prefix[static MAC_PREFIX_LEN], struct mac *ret);
 #endif

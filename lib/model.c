@@ -219,7 +219,7 @@ static void put_pci(json_t *j, const char *field, const struct pci_addr *a)
 	json_put_str(j, field, pci_addr_str(a, text));
 }
 
-static void put_vlan(json_t *j, const char *field, const struct vlan *v)
+void model_put_vlan(json_t *j, const char *field, const struct vlan *v)
 {
 	json_t *o;
 
@@ -268,7 +268,7 @@ json_t *model_request_to_json(const struct vnet_request *r)
 	json_put(j, "modes", modes);
 	json_put_str(j, "pool", r->pool);
 	put_mac(j, "mac", &r->mac, r->has_mac);
-	put_vlan(j, "vlan", &r->vlan);
+	model_put_vlan(j, "vlan", &r->vlan);
 	json_put_str(j, "scope", r->scope == SCOPE_AUTO ? NULL : scope_str(r->scope));
 	return whole(j, 7);
 }
@@ -286,7 +286,7 @@ json_t *model_attachment_to_json(const struct vnet_attachment *a)
 	put_text(j, "why", a->why);
 	json_put_str(j, "pool", a->pool);
 	put_mac(j, "mac", &a->mac, true);
-	put_vlan(j, "vlan", &a->vlan);
+	model_put_vlan(j, "vlan", &a->vlan);
 	put_pci(j, "pf", &a->pf);
 	put_mac(j, "pfMac", &a->pf_mac, true);
 	json_put_int_or_null(j, "vfIndex", a->vf_index, a->vf_index >= 0);

@@ -109,6 +109,9 @@ int model_check_vlan(const struct vlan *v, struct vnet_err *err);
 int vlan_parse(const char *s, struct vlan *ret);
 const char *vlan_str(const struct vlan *v, char buf[static VLAN_STR]);
 
+/* {id, qos, proto}, or null for none. */
+void model_put_vlan(json_t *j, const char *field, const struct vlan *v);
+
 /* Request: {guest, name?, modes?, pool?, mac?, vlan?: {id, qos?, proto?}, scope?: "live" or
  * "config"}; every other field is refused by name. New reference, or NULL on out of memory. */
 json_t *model_request_to_json(const struct vnet_request *r);

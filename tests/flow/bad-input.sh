@@ -44,7 +44,7 @@ expect 1 'libvirt knows no guest nosuch: .virsh list --all. shows' attach nosuch
 expect 1 'guest vm3 does not run: start it first \(virsh start vm3\), or attach without --live' attach vm3 --live
 expect 1 'there is no mode warp: .vnetctl mode list.' attach vm1 --mode warp
 expect 1 'there is no mode warp' attach vm1 --mode warp,vf
-expect 1 'there is no pool nosuch: .vnetctl inventory.' attach vm1 --pool nosuch
+expect 1 'there is no pool nosuch: .vnetctl pool list.' attach vm1 --pool nosuch
 expect 1 'there is no pool 0000:09:00.0' attach vm1 --pool 0000:09:00.0
 expect 1 'gave no NIC to guest nosuch' detach nosuch
 expect 1 'no attachment nosuch/net0' show nosuch/net0

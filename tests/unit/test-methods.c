@@ -133,7 +133,8 @@ static void test_access(void **state)
 	(void)state;
 	for (size_t i = 0; (m = methods_at(i)); i++) {
 		bool changes = strcmp(m->name, "io.vnetd.Attach") == 0 ||
-			       strcmp(m->name, "io.vnetd.Detach") == 0;
+			       strcmp(m->name, "io.vnetd.Detach") == 0 ||
+			       strcmp(m->name, "io.vnetd.Reload") == 0;
 
 		bool hook = strcmp(m->name, "io.vnetd.Hook") == 0;
 
