@@ -81,10 +81,11 @@ struct attachments {
 	bool deciding, decided; /* about what was loaded, once */
 	bool reconciled;	/* and guests' NICs were adopted: requests may be served */
 	unsigned old_tries;
-	sd_event_source *old_workers; /* looks again whether they are done */
-	sd_event_source *releases;    /* ends the wait for what is taken back at first */
-	struct hook *hooks;	      /* under way */
-	sd_event_source *hooks_kick;  /* has them looked at */
+	sd_event_source *old_workers;  /* looks again whether they are done */
+	sd_event_source *releases;     /* ends the wait for what is taken back at first */
+	struct hook *hooks;	       /* under way */
+	sd_event_source *hooks_kick;   /* has them looked at */
+	struct hook_network *networks; /* the same of networks */
 };
 
 /* ---- the ledger (ledger.c) ---- */

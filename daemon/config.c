@@ -8,6 +8,7 @@
  * is a key and no continuation of the value above.
  */
 #include "daemon/config.h"
+#include "daemon/messages.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -105,9 +106,10 @@ void config_log_errors(const struct config *c)
 	for (size_t i = 0; i < c->n_errors; i++) {
 		const struct config_error *e = &c->errors[i];
 
-		log_msg(LOG_ERR, e->pool[0] ? e->pool : NULL, "%s%s%s%s",
-			config_error_str(e, text, sizeof(text)), e->pool[0] ? " (pool " : "",
-			e->pool, e->pool[0] ? " is disabled)" : "");
+		log_event(e->pool[0] ? MSG_POOL_DISABLED : MSG_CONFIG_PROBLEM, LOG_ERR,
+			  e->pool[0] ? e->pool : NULL, "%s%s%s%s",
+			  config_error_str(e, text, sizeof(text)), e->pool[0] ? " (pool " : "",
+			  e->pool, e->pool[0] ? " is disabled)" : "");
 	}
 	if (c->n_errors_untold)
 		log_msg(LOG_ERR, NULL, "configuration: and %zu more errors", c->n_errors_untold);

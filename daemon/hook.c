@@ -28,9 +28,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/attachment.h"
+#include "daemon/config.h"
+#include "daemon/hook-priv.h"
 #include "daemon/pool.h"
 #include "daemon/select.h"
+#include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -121,6 +123,7 @@ void hooks_free(struct attachments *as)
 	struct hook *h;
 
 	as->hooks_kick = sd_event_source_disable_unref(as->hooks_kick);
+	hook_networks_free(as);
 	while ((h = as->hooks)) {
 		vnet_err_set(&h->err, -ECANCELED, VNET_E_UNAVAILABLE, "vnetd is stopping");
 		if (h->release)
@@ -533,7 +536,7 @@ static int hook_start(struct attachments *as, const char *xml, bool release, rep
 	h->user = user;
 	sd_event_now(as->m->event, CLOCK_MONOTONIC, &h->began);
 	r = sd_event_add_time_relative(as->m->event, &h->late, CLOCK_MONOTONIC,
-				       (release ? HOOK_RELEASE_SEC : HOOK_PREPARE_SEC) *
+				       (release ? HOOK_RELEASE_SEC : hook_deadline_sec(as->m)) *
 					       UINT64_C(1000000),
 				       0, on_late, h);
 	if (r < 0) {
@@ -549,12 +552,38 @@ static int hook_start(struct attachments *as, const char *xml, bool release, rep
 	return 0;
 }
 
+/* ---- how long libvirt waits ---- */
+
+unsigned hook_deadline_sec(const struct manager *m)
+{
+	unsigned timeout = m->conf ? (unsigned)m->conf->hook_timeout_sec : HOOK_TIMEOUT_SEC;
+	unsigned spare = timeout / 10;
+
+	return timeout - (spare < 1 ? timeout > 1 : spare > 10 ? 10 : spare);
+}
+
+void hook_set_timeout(const struct manager *m)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d\n", m->conf->hook_timeout_sec);
+	if (file_replace_at(m->runtime_fd, HOOK_TIMEOUT_FILE, text, strlen(text), 0644, &err) < 0)
+		log_err(4, NULL, &err, "the hook waits for %d s, whatever is configured",
+			HOOK_TIMEOUT_SEC);
+}
+
 void hook_run(struct manager *m, const struct hook_call *c, reply_fn reply, void *user)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	bool prepare = strcmp(c->operation, "prepare") == 0;
 	bool release = strcmp(c->operation, "release") == 0;
+	bool port = strcmp(c->operation, "port-created") == 0;
 
+	if (strcmp(c->object, "network") == 0 && (port || strcmp(c->operation, "start") == 0)) {
+		hook_network_run(m, c, reply, user);
+		return;
+	}
 	if (strcmp(c->object, "qemu") != 0 || (!prepare && !release)) {
 		reply(user, 0, json_object(), &err); /* nothing to do for it */
 		return;

@@ -8,8 +8,8 @@
  */
 #include "daemon/reply.h"
 
-/* Less than the hook waits (HOOK_TIMEOUT_SEC of cli/hook.c), so that it gets our reason. */
-#define HOOK_PREPARE_SEC 110
+#define HOOK_TIMEOUT_SEC 120 /* that the hook waits, where it is not told otherwise */
+#define HOOK_TIMEOUT_FILE "hook-timeout-sec" /* in the runtime directory: tells it */
 
 struct manager;
 
@@ -20,7 +20,11 @@ struct hook_call {
 	const char *xml;
 };
 
-/* Answers {} when all is done, or with the reason why the guest must not start. A release,
- * and operations that vnetd has nothing to do for, never fail. */
+/* A little less than the hook waits, so that it gets our reason. */
+unsigned hook_deadline_sec(const struct manager *m);
+/* The configuration was read: tell the hook. */
+void hook_set_timeout(const struct manager *m);
+/* Answers {} when all is done, or with the reason why the guest (or network) must not
+ * start. A release, and operations that vnetd has nothing to do for, never fail. */
 void hook_run(struct manager *m, const struct hook_call *c, reply_fn reply, void *user);
 #endif

@@ -15,6 +15,7 @@
 #include "daemon/attach.h"
 #include "daemon/config.h"
 #include "daemon/fault.h"
+#include "daemon/hook.h"
 #include "daemon/inventory.h"
 #include "daemon/messages.h"
 #include "daemon/plugin.h"
@@ -200,6 +201,7 @@ int manager_new(struct manager **ret, const struct manager_config *config, struc
 	    (r = server_new(&m->server, m->event, m, config->socket, err)) < 0)
 		goto fail;
 	config_log_errors(m->conf);
+	hook_set_timeout(m);
 	*ret = m;
 	return 0;
 fail:

@@ -214,7 +214,10 @@ static int implicit(struct match *m, const struct config *c, const struct nic *n
 	snprintf(pool->name, sizeof(pool->name), "%s",
 		 link && !taken ? link->name : pci_addr_str(&nic->addr, addr));
 	config_settings_default(c, &pool->set);
-	return add_uplink(m, pool, nic, true);
+	if (add_uplink(m, pool, nic, true) < 0)
+		return -ENOMEM;
+	judge_uplinks(m, pool);
+	return 0;
 }
 
 static int cmp_pool(const void *a, const void *b)

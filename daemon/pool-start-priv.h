@@ -34,7 +34,8 @@ struct pool_start {
 	int dirfd; /* RUNTIME/pools, with the journals below */
 	struct making *list;
 	json_t *made;
-	pool_start_done_fn done; /* NULL: no pass runs */
+	char also[POOL_NAME_MAX]; /* this pool too */
+	pool_start_done_fn done;  /* NULL: no pass runs */
 	void *user;
 	bool scanning, stale; /* stale: VFs were made since the last scan */
 	bool late;	      /* uplinks are not waited for any more */

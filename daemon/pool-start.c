@@ -116,7 +116,9 @@ static void find_wanted(struct pool_start *s)
 	const struct pool *pool;
 
 	for (size_t i = 0; (pool = pools_at(s->m->pools, i)); i++) {
-		if (!pool->configured || pool->disabled || pool->set.vfs <= 0)
+		bool also = pool->set.vfs == CONFIG_VFS_AUTO && strcmp(pool->name, s->also) == 0;
+
+		if (pool->disabled || (!also && (!pool->configured || pool->set.vfs <= 0)))
 			continue;
 		for (size_t k = 0; k < pool->n_uplinks; k++) {
 			if (pool->uplinks[k].vfs <= 0)
@@ -297,6 +299,23 @@ void pool_start_scanned(struct pool_start *s)
 		pool_start_kick(s);
 }
 
+static void forgotten(void *user)
+{
+	(void)user;
+}
+
+void pool_start_forget(struct pool_start *s, const void *user)
+{
+	if (s->done && s->user == user)
+		s->done = forgotten;
+}
+
+void pool_start_run_for(struct pool_start *s, const char *pool, pool_start_done_fn done, void *user)
+{
+	pool_start_run(s, 0, done, user);
+	snprintf(s->also, sizeof(s->also), "%s", pool);
+}
+
 void pool_start_run(struct pool_start *s, unsigned wait_sec, pool_start_done_fn done, void *user)
 {
 	struct making **at = &s->list;
@@ -312,6 +331,7 @@ void pool_start_run(struct pool_start *s, unsigned wait_sec, pool_start_done_fn 
 		making_free(mk);
 	}
 	json_array_clear(s->made);
+	s->also[0] = '\0';
 	s->done = done;
 	s->user = user;
 	s->late = wait_sec == 0;

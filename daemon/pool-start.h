@@ -28,6 +28,11 @@ struct pool_start *pool_start_free(struct pool_start *s);
 /* @wait_sec: for uplinks that the configuration names and that are not there yet. @done
  * is called once, at most PASS_MAX_SEC later, maybe from within. One at a time. */
 void pool_start_run(struct pool_start *s, unsigned wait_sec, pool_start_done_fn done, void *user);
+/* The same for this one pool too, whatever its configuration: it is needed now. */
+void pool_start_run_for(struct pool_start *s, const char *pool, pool_start_done_fn done,
+			void *user);
+/* @user's done won't be called; what is being made goes on. */
+void pool_start_forget(struct pool_start *s, const void *user);
 /* False: no pool is configured, and nothing was left. */
 bool pool_start_needed(const struct pool_start *s);
 bool pool_start_runs(const struct pool_start *s);

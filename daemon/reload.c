@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "daemon/config.h"
+#include "daemon/hook.h"
 #include "daemon/manager.h"
 #include "daemon/pool-start.h"
 #include "daemon/pool.h"
@@ -208,6 +209,7 @@ static int take_config(struct reload *rl, struct vnet_err *err)
 	config_free(m->conf);
 	m->conf = c;
 	config_log_errors(c);
+	hook_set_timeout(m);
 	pools_update(m->pools); /* at once, whatever becomes of the scan */
 	return 0;
 }
