@@ -278,10 +278,22 @@ static void a_vf_that_went_elsewhere(void **state)
 {
 	struct fixture *f = HOST("--existing-vfs", "1", "--bound", "igbvf");
 	char path[160];
+	json_t *doc, *links;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" VF0 "/net/enp1s0v0/ifindex", f->dir);
 	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/fake.json", f->dir);
+	doc = json_load_file(path, 0, NULL);
+	links = json_object_get(doc, "links");
+	for (size_t i = json_array_size(links); i > 0; i--) {
+		const json_t *name = json_object_get(json_array_get(links, i - 1), "name");
+
+		if (strcmp(json_string_value(name), "enp1s0v0") == 0)
+			json_array_remove(links, i - 1);
+	}
+	assert_int_equal(json_dump_file(doc, path, 0), 0);
+	json_decref(doc);
 	expect(shown(f, VF0), "state", "in-use");
 	expect(shown(f, VF0), "reason", "another network namespace");
 	gone(f);
