@@ -25,6 +25,7 @@
 
 #include "daemon/host/backend.h"
 #include "daemon/host/facts.h"
+#include "daemon/host/listing.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -45,7 +46,7 @@ struct table {
 
 struct scan {
 	struct kernel *k;
-	DIR *devices;	 /* where paths begin that are asked of each VF */
+	int devices;	 /* where paths begin that are asked of each VF */
 	struct nic *fns; /* every PCI function, by address */
 	size_t n;
 	int *groups; /* of network functions, sorted */
@@ -109,16 +110,18 @@ static unsigned table_get(const struct table *t, const struct pci_addr *addr, in
 static int list_vfios(struct scan *sc)
 {
 	static const char between[] = "/vfio-dev/";
-	_cleanup_closedir_ DIR *d = kernel_opendir(sc->k, "sys/class/vfio-dev");
-	const struct dirent *e;
+	_cleanup_listing_ struct listing l;
+	const char *name;
 
-	while (d && (e = next_entry(d))) {
+	if (!listing_open(&l, sc->k->rootfd, "sys/class/vfio-dev"))
+		return 0;
+	while ((name = listing_next(&l, NULL))) {
 		char target[SYSFS_PATH_MAX], *end;
 		struct pci_addr addr;
 		const char *start;
-		int n = suffix_number(e->d_name, "vfio");
+		int n = suffix_number(name, "vfio");
 
-		if (n < 0 || file_readlink_at(dirfd(d), e->d_name, target, sizeof(target)) < 0)
+		if (n < 0 || file_readlink_at(l.fd, name, target, sizeof(target)) < 0)
 			continue;
 		end = strstr(target, between);
 		if (!end)
@@ -171,16 +174,17 @@ static int cmp_nic(const void *a, const void *b)
 
 static int list_functions(struct scan *sc)
 {
-	const struct dirent *e;
+	_cleanup_listing_ struct listing l;
+	const char *name;
 	int r = 0;
 
-	sc->devices = kernel_opendir(sc->k, PCI_DEVICES);
-	if (!sc->devices)
+	if (!listing_open(&l, sc->k->rootfd, PCI_DEVICES))
 		return errno == ENOENT ? 0 : -errno; /* a host without PCI */
-	while (r == 0 && (e = next_entry(sc->devices)))
-		r = add_function(sc, e->d_name);
+	while (r == 0 && (name = listing_next(&l, NULL)))
+		r = add_function(sc, name);
 	if (r == 0 && sc->n)
 		qsort(sc->fns, sc->n, sizeof(*sc->fns), cmp_nic);
+	sc->devices = take_fd(&l.fd);
 	return r;
 }
 
@@ -191,28 +195,33 @@ static struct nic *find(struct scan *sc, const struct pci_addr *addr)
 	return sc->n ? bsearch(&key, sc->fns, sc->n, sizeof(key), cmp_nic) : NULL;
 }
 
+static void find_bound(struct scan *sc, int drivers, const char *driver)
+{
+	_cleanup_listing_ struct listing l;
+	const char *name;
+
+	if (!listing_open(&l, drivers, driver))
+		return;
+	while ((name = listing_next(&l, NULL))) {
+		struct pci_addr addr;
+		struct nic *n = pci_addr_parse(name, &addr) < 0 ? NULL : find(sc, &addr);
+
+		if (n)
+			memcpy(n->driver, driver, strlen(driver) + 1);
+	}
+}
+
 /* One listing a driver instead of one readlink a function. */
 static void find_drivers(struct scan *sc)
 {
-	_cleanup_closedir_ DIR *drivers = kernel_opendir(sc->k, PCI_DRIVERS);
-	const struct dirent *e, *bound;
+	_cleanup_listing_ struct listing l;
+	const char *name;
 
-	while (drivers && (e = next_entry(drivers))) {
-		_cleanup_closedir_ DIR *d = NULL;
-
-		if (strlen(e->d_name) >= DRIVER_NAME_MAX)
-			continue;
-		d = kernel_opendir(sc->k, PCI_DRIVERS "/%s", e->d_name);
-		while (d && (bound = next_entry(d))) {
-			struct pci_addr addr;
-			struct nic *n;
-
-			if (pci_addr_parse(bound->d_name, &addr) < 0)
-				continue;
-			n = find(sc, &addr);
-			if (n)
-				memcpy(n->driver, e->d_name, strlen(e->d_name) + 1);
-		}
+	if (!listing_open(&l, sc->k->rootfd, PCI_DRIVERS))
+		return;
+	while ((name = listing_next(&l, NULL))) {
+		if (strlen(name) < DRIVER_NAME_MAX)
+			find_bound(sc, l.fd, name);
 	}
 }
 
@@ -221,7 +230,7 @@ static int read_group(const struct scan *sc, const char *addr)
 	char path[PCI_ADDR_STR + sizeof("/iommu_group")], group[16];
 
 	snprintf(path, sizeof(path), "%s/iommu_group", addr);
-	if (file_readlink_base_at(dirfd(sc->devices), path, group, sizeof(group)) < 0)
+	if (file_readlink_base_at(sc->devices, path, group, sizeof(group)) < 0)
 		return -1;
 	return suffix_number(group, "");
 }
@@ -292,28 +301,29 @@ static void found_vf(struct scan *sc, const struct nic *pf, const struct pci_add
 
 /* The VFs that @pf's links name; those that came after the listing are announced
  * by an event and found by the next scan. */
-static void find_vfs(struct scan *sc, struct nic *pf, DIR *d)
+static void find_vfs(struct scan *sc, struct nic *pf, struct listing *l)
 {
-	const struct dirent *e;
 	struct pci_addr first, addr;
+	const char *name;
+	ino_t inode;
 	int max = -1, distance = 0;
 	bool even;
 
-	while ((e = next_entry(d))) {
-		int index = suffix_number(e->d_name, "virtfn");
+	while ((name = listing_next(l, &inode))) {
+		int index = suffix_number(name, "virtfn");
 
 		if (index < 0 || index >= VFS_MAX)
 			continue;
 		pf->num_vfs++;
 		max = index > max ? index : max;
 		if (index == 0)
-			pf->vfs_id = e->d_ino;
+			pf->vfs_id = inode;
 	}
-	even = max + 1 == pf->num_vfs && vf_distance(dirfd(d), pf->num_vfs, &first, &distance);
+	even = max + 1 == pf->num_vfs && vf_distance(l->fd, pf->num_vfs, &first, &distance);
 	for (int i = 0; i <= max; i++) {
 		if (even)
 			addr = vf_at(&first, distance, i);
-		else if (!follow_virtfn(dirfd(d), i, &addr))
+		else if (!follow_virtfn(l->fd, i, &addr))
 			continue;
 		found_vf(sc, pf, &addr, i);
 	}
@@ -321,13 +331,13 @@ static void find_vfs(struct scan *sc, struct nic *pf, DIR *d)
 
 static void look_at_pf(struct scan *sc, struct nic *n, const char *addr)
 {
-	_cleanup_closedir_ DIR *d = kernel_opendir(sc->k, PCI_DEVICES "/%s", addr);
+	_cleanup_listing_ struct listing l;
 
 	n->kind = NIC_PF;
+	if (listing_open(&l, sc->devices, addr))
+		find_vfs(sc, n, &l);
 	n->autoprobe =
 		(int)kernel_read_number(sc->k, -1, PCI_DEVICES "/%s/sriov_drivers_autoprobe", addr);
-	if (d)
-		find_vfs(sc, n, d);
 }
 
 static void look_at_function(struct scan *sc, struct nic *n)
@@ -486,8 +496,7 @@ static int scan_functions(struct scan *sc, struct host_scan *ret)
 
 static void scan_done(struct scan *sc)
 {
-	if (sc->devices)
-		closedir(sc->devices);
+	close_fd(sc->devices);
 	free(sc->fns);
 	free(sc->groups);
 	free(sc->links.rows);
@@ -496,7 +505,7 @@ static void scan_done(struct scan *sc)
 
 int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err)
 {
-	struct scan sc = { .k = k };
+	struct scan sc = { .k = k, .devices = -1 };
 	struct host_scan s = { 0 };
 	int r;
 
