@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What is counted of the product as it is built, for tests/bench/run, which prints it,
 # and tests/flow/cost.sh, which holds it to its bounds. Sourced after tests/flow/lib.sh.
-# shellcheck disable=SC2154 # from lib.sh: build, work, run, socket, log, top
+# shellcheck disable=SC2154,SC2034 # from lib.sh: build, work, run, socket, log, top; and for
+# those who source it
 
 traces=$work/traces
 
