@@ -151,7 +151,7 @@ static const struct {
 	const char *name;
 	op_fn fn;
 } ops[] = {
-	{ "get", op_get },     { "set", op_set }, { "nics", op_nics },
+	{ "get", op_get },	   { "set", op_set }, { "nics", op_nics },
 	{ "holders", op_holders }, { "vfs", op_vfs }, { "free", op_free },
 };
 

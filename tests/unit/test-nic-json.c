@@ -44,6 +44,20 @@ static json_t *again(json_t *j)
 	return back;
 }
 
+static void check_vfs(const struct host_scan *s)
+{
+	/* described as the first of its PF is, but for what is its own */
+	assert_string_equal(s->nics[3].vendor_name, "Intel");
+	assert_int_equal(s->nics[3].msix_vectors, 3);
+	assert_int_equal(s->nics[3].vfio_dev, -1);
+	assert_int_equal(s->nics[3].iommu_group, 9);
+	assert_null(s->nics[4].vendor_name); /* this one is another */
+	assert_int_equal(s->nics[4].vendor, 32903);
+	assert_ptr_equal(host_scan_group(s, 9, 0), &s->nics[3]);
+	assert_null(host_scan_group(s, 9, 1));
+	assert_true(s.has_iommufd && s.has_vfio_pci && s.unsafe_interrupts && s.intr_remap == 1);
+}
+
 static void test_nics_round_trip(void **state)
 {
 	_cleanup_json_ json_t *j = NULL;
@@ -87,16 +101,7 @@ static void test_nics_round_trip(void **state)
 	assert_int_equal(s.nics[2].vfio_dev, 0);
 	assert_int_equal(s.holders[0].vfio_dev, -1);
 	assert_string_equal(s.links[0].name, "eth3");
-	/* described as the first of its PF is, but for what is its own */
-	assert_string_equal(s.nics[3].vendor_name, "Intel");
-	assert_int_equal(s.nics[3].msix_vectors, 3);
-	assert_int_equal(s.nics[3].vfio_dev, -1);
-	assert_int_equal(s.nics[3].iommu_group, 9);
-	assert_null(s.nics[4].vendor_name); /* this one is another */
-	assert_int_equal(s.nics[4].vendor, 32903);
-	assert_ptr_equal(host_scan_group(&s, 9, 0), &s.nics[3]);
-	assert_null(host_scan_group(&s, 9, 1));
-	assert_true(s.has_iommufd && s.has_vfio_pci && s.unsafe_interrupts && s.intr_remap == 1);
+	check_vfs(&s);
 
 	json_decref(j);
 	j = again(host_nics_to_json(&s));
