@@ -55,7 +55,8 @@ static void check_vfs(const struct host_scan *s)
 	assert_int_equal(s->nics[4].vendor, 32903);
 	assert_ptr_equal(host_scan_group(s, 9, 0), &s->nics[3]);
 	assert_null(host_scan_group(s, 9, 1));
-	assert_true(s.has_iommufd && s.has_vfio_pci && s.unsafe_interrupts && s.intr_remap == 1);
+	assert_true(s->has_iommufd && s->has_vfio_pci && s->unsafe_interrupts &&
+		    s->intr_remap == 1);
 }
 
 static void test_nics_round_trip(void **state)
