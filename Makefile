@@ -210,6 +210,7 @@ uninstall:	## remove what install put there
 lab-tree: build-tests
 	$(Q)rm -rf $(O)/lab && mkdir -p $(O)/lab/files
 	$(call put_files,$(O)/lab/root)
+	$(Q)cp tests/bench/lab/bench.sh tests/bench/lab/worker-provision.py $(O)/lab/files
 	$(Q)cp $(HELPERS) $(wildcard docs/inventory.schema.json tests/hosts/capture.sh) $(O)/lab/files
 	$(Q)cp $(O)/test/vnetd $(O)/lab/files/vnetd-faults
 
@@ -232,6 +233,14 @@ demo:	## install what is needed, build, boot the lab and show vnetd at work
 	$(Q)tests/deps build lab
 	+$(Q)$(MAKE) --no-print-directory lab-tree && VNET_BUILD='$(abspath $(O))' exec tests/demo
 
+.PHONY: bench bench-lab
+bench:	## what vnetd costs on this machine, beside what else does the same
+	$(Q)tests/deps build check
+	+$(Q)$(MAKE) --no-print-directory build-tests && VNET_BUILD='$(abspath $(O))' exec tests/bench/run
+bench-lab:	## the same in the emulated SR-IOV host, with 1, 7 and 14 PFs
+	$(Q)tests/deps build lab
+	+$(Q)$(MAKE) --no-print-directory lab-tree && VNET_BUILD='$(abspath $(O))' exec tests/bench/lab/run
+
 STATIC := format-check layers shellcheck codespell plugin-header docs-check analyze-gcc analyze-cppcheck analyze-clang-tidy
 .PHONY: format $(STATIC) analyze static-goals
 static-goals:
@@ -243,7 +252,7 @@ format-check:	## say which C files are not in it
 layers:	## includes point down only, files stay short
 	$(Q)tests/layers
 shellcheck:	## lint all shell scripts
-	$(Q)$(if $(SCRIPTS),shellcheck -x -P SCRIPTDIR -P tests -P tests/lab $(SCRIPTS))
+	$(Q)$(if $(SCRIPTS),shellcheck -x -P SCRIPTDIR -P tests -P tests/lab -P tests/bench/lab $(SCRIPTS))
 codespell:	## spelling
 	$(Q)git ls-files -co --exclude-standard | xargs codespell
 plugin-header:	## the plugin ABI compiles alone, as C and as C++

@@ -3,11 +3,25 @@
 #include "cli/out.h"
 #include "lib/json.h"
 
+static double msec(const json_t *timing, const char *field)
+{
+	return (double)out_int(timing, field, 0) / 1000;
+}
+
+static void tell_timing(const json_t *t)
+{
+	out_line(stdout,
+		 "  time: %.1f ms: kernel %.1f, libvirt %.1f, vnetd %.1f; vnetd's CPU %.1f ms\n",
+		 msec(t, "totalUsec"), msec(t, "kernelUsec"), msec(t, "libvirtUsec"),
+		 msec(t, "vnetdUsec"), msec(t, "cpuUsec"));
+}
+
 int cmd_attach(struct cli *cli, int argc, char **argv)
 {
 	_cleanup_json_ json_t *reply = NULL;
 	json_t *params, *attachment;
 	const char *why;
+	bool timing = false;
 	int r;
 
 	params = request_parse(
@@ -16,7 +30,8 @@ int cmd_attach(struct cli *cli, int argc, char **argv)
 		"start on.\v"
 		"The same command again changes nothing and says the same. `vnetctl "
 		"plan attach` shows what it would do, `vnetctl why` why it would "
-		"choose what it does.");
+		"choose what it does.",
+		&timing);
 	r = cli_call(cli, "io.vnetd.Attach", params, CLI_CHANGE_MS, &reply);
 	if (r)
 		return r;
@@ -29,5 +44,7 @@ int cmd_attach(struct cli *cli, int argc, char **argv)
 	why = out_str(attachment, "why");
 	if (why)
 		out_line(stdout, "  why: %s\n", why);
+	if (timing)
+		tell_timing(json_object_get(reply, "timing"));
 	return cli_end(EXIT_DONE);
 }

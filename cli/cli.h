@@ -70,6 +70,7 @@ int cmd_pool(struct cli *cli, int argc, char **argv);
 int cmd_reload(struct cli *cli, int argc, char **argv);
 
 /* request.c: what attach, why and plan are given: VM and the wish as options.
- * Returns the parameters of the method. */
-json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc);
+ * Returns the parameters of the method. @ret_timing: set by --timing; NULL: there is none. */
+json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc,
+		      bool *ret_timing);
 #endif

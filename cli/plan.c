@@ -67,7 +67,8 @@ int cmd_plan(struct cli *cli, int argc, char **argv)
 
 	params = request_parse(cli, argc, argv, "attach",
 			       "Show what attach would do to the host, knob by knob, before and "
-			       "after.\vNothing is touched.");
+			       "after.\vNothing is touched.",
+			       NULL);
 	r = cli_call(cli, "io.vnetd.Plan", params, CLI_LOOK_MS, &reply);
 	if (r)
 		return r;

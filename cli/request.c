@@ -11,20 +11,27 @@ struct request_args {
 	const char *guest, *name;
 	json_t *params;
 	json_t *modes;
+	bool *timing; /* NULL: not for this verb */
 };
 
-enum { KEY_MODE = 0x200, KEY_POOL, KEY_NAME, KEY_MAC, KEY_VLAN };
+enum { KEY_MODE = 0x200, KEY_POOL, KEY_NAME, KEY_MAC, KEY_VLAN, KEY_TIMING };
 
 static const struct argp_option options[] = {
 	{ "mode", KEY_MODE, "MODE[,MODE...]", 0,
 	  "How, the first that can (mode list); else the pool's", 0 },
-	{ "pool", KEY_POOL, "POOL", 0, "From where: a pool (pool list), or a PF's interface or address", 0 },
+	{ "pool", KEY_POOL, "POOL", 0,
+	  "From where: a pool (pool list), or a PF's interface or address", 0 },
 	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
 	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
 	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },
 	{ "live", CLI_KEY_LIVE, NULL, 0, "The running guest alone, until it stops", 0 },
 	{ "config", CLI_KEY_CONFIG, NULL, 0,
 	  "Its persistent configuration alone, from its next start on", 0 },
+	{ 0 },
+};
+
+static const struct argp_option attach_options[] = {
+	{ "timing", KEY_TIMING, NULL, 0, "Say where the time went", 0 },
 	{ 0 },
 };
 
@@ -69,6 +76,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = a->cli;
+		if (a->timing)
+			state->child_inputs[1] = a;
 		return 0;
 	case KEY_MODE:
 		add_modes(state, a, arg);
@@ -107,9 +116,24 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc)
+static error_t parse_attach(int key, char *arg, struct argp_state *state)
 {
-	const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 }, { 0 } };
+	struct request_args *a = state->input;
+
+	(void)arg;
+	if (key != KEY_TIMING)
+		return ARGP_ERR_UNKNOWN;
+	*a->timing = true;
+	return 0;
+}
+
+json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc,
+		      bool *ret_timing)
+{
+	const struct argp for_attach = { .options = attach_options, .parser = parse_attach };
+	const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 },
+					       { ret_timing ? &for_attach : NULL, 0, NULL, 0 },
+					       { 0 } };
 	const struct argp argp = {
 		.options = options,
 		.parser = parse,
@@ -117,7 +141,7 @@ json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, 
 		.doc = doc,
 		.children = children,
 	};
-	struct request_args a = { .cli = cli, .word = word };
+	struct request_args a = { .cli = cli, .word = word, .timing = ret_timing };
 	json_t *target;
 
 	a.params = json_object();

@@ -13,7 +13,8 @@ int cmd_why(struct cli *cli, int argc, char **argv)
 	params = request_parse(
 		cli, argc, argv, NULL,
 		"Show every candidate for an attach, and why it can or cannot serve.\v"
-		"Nothing is touched. '*' marks what attach would take.");
+		"Nothing is touched. '*' marks what attach would take.",
+		NULL);
 	r = cli_call(cli, "io.vnetd.Why", params, CLI_LOOK_MS, &reply);
 	if (r)
 		return r;

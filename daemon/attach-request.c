@@ -121,7 +121,8 @@ static bool answer_reserved(const struct guest *g, enum domains_where where, str
 		return false;
 	attachment_of_config(g, nic, &v);
 	w->reply(w->user, 0,
-		 json_pack("{s:o,s:[]}", "attachment", model_attachment_to_json(&v), "verdicts"),
+		 json_pack("{s:o,s:[],s:o}", "attachment", model_attachment_to_json(&v), "verdicts",
+			   "timing", timing_json(&w->timing)),
 		 &err);
 	return true;
 }
@@ -136,8 +137,8 @@ static bool answer_held(struct manager *m, const struct guest *g, struct waiter 
 		return false;
 	if (a->v.state == AT_IN_USE && !a->txn) {
 		w->reply(w->user, 0,
-			 json_pack("{s:o,s:[]}", "attachment", model_attachment_to_json(&a->v),
-				   "verdicts"),
+			 json_pack("{s:o,s:[],s:o}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts", "timing", timing_json(&w->timing)),
 			 &err);
 	} else {
 		vnet_err_set(&err, -EBUSY, VNET_E_BUSY,

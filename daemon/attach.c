@@ -101,8 +101,8 @@ static void attach_confirmed(void *user, int r, struct vnet_err *err)
 	if (journal_add_confirmed(a->journal, err) < 0)
 		log_err(4, attachment_id(a, id), err, "%s: it will be looked at again", id);
 	attachment_reply(a, 0,
-			 json_pack("{s:o,s:O?}", "attachment", model_attachment_to_json(&a->v),
-				   "verdicts", a->verdicts),
+			 json_pack("{s:o,s:O?,s:o}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts", a->verdicts, "timing", timing_json(&a->timing)),
 			 err);
 	/* What was told of the guest meanwhile was left for now. */
 	if (a->v.state == AT_IN_USE && lost_it(a))
@@ -133,10 +133,12 @@ void attachment_confirm(struct attachment *a)
 	memset(&a->cause, 0, sizeof(a->cause));
 	a->v.handover = HO_PATH;
 	attachment_enter(a, AT_IN_USE, "%s", "");
-	if (txn_new(&a->txn, a->owner->m->workers, a->journal, &err) < 0)
+	if (txn_new(&a->txn, a->owner->m->workers, a->journal, &err) < 0) {
 		attach_confirmed(a, err.code, &err);
-	else
-		txn_confirm(a->txn, &a->plan, attach_confirmed, a);
+		return;
+	}
+	txn_time(a->txn, &a->timing);
+	txn_confirm(a->txn, &a->plan, attach_confirmed, a);
 }
 
 /* ---- the hand-over ---- */
@@ -152,8 +154,8 @@ void attachment_reserved(struct attachment *a)
 	a->v.persistent = true;
 	log_info(attachment_id(a, id), "%s: reserved in the guest's configuration", id);
 	attachment_reply(a, 0,
-			 json_pack("{s:o,s:O?}", "attachment", model_attachment_to_json(&a->v),
-				   "verdicts", a->verdicts),
+			 json_pack("{s:o,s:O?,s:o}", "attachment", model_attachment_to_json(&a->v),
+				   "verdicts", a->verdicts, "timing", timing_json(&a->timing)),
 			 &err);
 	attachment_drop(a);
 }
@@ -176,6 +178,7 @@ static void attach_reread(void *user, int r, struct vnet_err *err)
 	struct attachment *a = user;
 	const struct guest *g = attachment_guest(a);
 
+	timing_switch(&a->timing, TIMING_VNETD);
 	if (r < 0) {
 		attach_unknown(a, err);
 		return;
@@ -196,6 +199,7 @@ static void attach_handed(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 
+	timing_switch(&a->timing, TIMING_VNETD);
 	attachment_timer(a, 0, NULL);
 	if (r == 0 && (r = fault_point("handover:after")) < 0)
 		vnet_err_errno(err, r, "fault point");
@@ -209,6 +213,7 @@ static void attach_handed(void *user, int r, struct vnet_err *err)
 	} else {
 		/* libvirt said no: the live XML has the last word before anything is undone. */
 		a->cause = *err;
+		timing_switch(&a->timing, TIMING_LIBVIRT);
 		if (domains_reread(a->owner->m->domains, a->v.uuid, attach_reread, a, err) < 0)
 			attach_unknown(a, err);
 	}
@@ -259,6 +264,7 @@ static int hand_over(struct attachment *a, struct vnet_err *err)
 		return 0;
 	}
 	attachment_guest_nic(a, &nic);
+	timing_switch(&a->timing, TIMING_LIBVIRT);
 	attachment_timer(a, HANDOVER_WAIT_SEC * UINT64_C(1000), on_handover_late);
 	return domains_attach(m->domains, a->v.uuid, a->where, &nic, attach_handed, a, err);
 }
@@ -292,6 +298,8 @@ static int start_txn(struct attachment *a, enum knob_owner owner, txn_done_fn do
 	int r = txn_new(&a->txn, a->owner->m->workers, a->journal, err);
 
 	if (r == 0)
+		txn_time(a->txn, &a->timing);
+	if (r == 0)
 		txn_forward(a->txn, &a->plan, a->plan_next, owner, a->idle_back, &a->plan_next,
 			    done, a);
 	return r;
@@ -306,6 +314,7 @@ static void attach_recheck(void *user, int r, struct vnet_err *err)
 	const struct nic *vf;
 	struct verdict verdict;
 
+	timing_switch(&a->timing, TIMING_VNETD);
 	if (r == 0)
 		r = given_up(a, err);
 	if (r == 0)
@@ -339,6 +348,7 @@ static void attach_pool_done(void *user, int r, struct vnet_err *err)
 
 	a->txn = txn_free(a->txn);
 	a->pool_back = r < 0 && reconcile_before_vfs(a->journal);
+	timing_switch(&a->timing, TIMING_KERNEL);
 	if (r < 0)
 		attach_fail(a, err);
 	else
@@ -399,6 +409,7 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 	struct selection s = { 0 };
 	const struct guest *g = r == 0 ? attach_guest(m, &a->v.asked, &a->where, err) : NULL;
 
+	timing_switch(&a->timing, TIMING_VNETD);
 	if (r == 0)
 		r = g ? select_run(m, &a->v.asked, g, &a->v, &s, err) : err->code;
 	if (r == 0)
@@ -426,6 +437,7 @@ static void attach_begin(struct manager *m, struct waiter *w)
 	char name[NIC_NAME_MAX];
 	struct attachment *a;
 
+	timing_switch(&w->timing, TIMING_VNETD); /* the guests are known now */
 	if (g && attach_answer_repeat(m, g, where, w))
 		return;
 	if (!g || attach_name(m, g, &w->request, name, &err) < 0 ||
@@ -443,6 +455,8 @@ static void attach_begin(struct manager *m, struct waiter *w)
 	a->where = where;
 	a->reply = w->reply;
 	a->reply_user = w->user;
+	a->timing = w->timing;
+	timing_switch(&a->timing, TIMING_KERNEL);
 	inventory_refresh(m->inventory, attach_choose, a);
 }
 

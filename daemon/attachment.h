@@ -17,6 +17,7 @@
 #include "daemon/journal.h"
 #include "daemon/manager.h"
 #include "daemon/plugin.h"
+#include "daemon/timing.h"
 #include "daemon/txn.h"
 
 /* A guest may take its time to let go; libvirt itself waits 5 s before it answers. */
@@ -49,6 +50,7 @@ struct attachment {
 	bool released;	/* attachment_release() is at it */
 	sd_event_source *timer;
 	unsigned retries;
+	struct timing timing; /* of the attach */
 	reply_fn reply;
 	void *reply_user;
 	json_t *verdicts;      /* for the reply to an attach */
@@ -67,6 +69,7 @@ struct waiter {
 	struct attachments *owner;
 	sd_event_source *timer;
 	waiter_fn go;
+	struct timing timing;
 	struct vnet_request request; /* attach, why, plan; detach: guest and name */
 	reply_fn reply;
 	void *user;

@@ -312,17 +312,14 @@ static int by_number(const void *a, const void *b)
 static json_t *group_json(const struct host_scan *s, int group)
 {
 	json_t *j = json_object(), *members;
+	const struct nic *n;
 	bool viable = true;
 
 	json_put_int(j, "id", group);
 	members = array_of(j, "members");
-	for (size_t i = 0; i < s->n_nics; i++) {
-		const struct nic *n = &s->nics[i];
-		json_t *member;
+	for (size_t i = 0; (n = host_scan_group(s, group, i)); i++) {
+		json_t *member = json_object();
 
-		if (n->iommu_group != group)
-			continue;
-		member = json_object();
 		put_addr(member, "address", &n->addr);
 		json_put_str(member, "driver", n->driver);
 		json_put_bool(member, "blocks", inventory_blocks_group(n));
@@ -359,26 +356,38 @@ static bool is_tap(const struct link *l)
 	return l->has_mac && (strcmp(l->kind, "tun") == 0 || strcmp(l->kind, "macvtap") == 0);
 }
 
-static bool of_some_nic(const struct host_scan *s, const struct link *l)
+/* Indices of all interfaces of NICs, sorted; malloced, NULL where there are none. */
+static int *nic_indices(const struct host_scan *s, size_t *ret_n)
 {
+	size_t n = 0;
+	int *list;
+
+	for (size_t i = 0; i < s->n_nics; i++)
+		n += s->nics[i].n_ifindex;
+	*ret_n = 0;
+	list = n ? calloc(n, sizeof(*list)) : NULL;
+	if (!list)
+		return NULL;
 	for (size_t i = 0; i < s->n_nics; i++) {
-		for (unsigned k = 0; k < s->nics[i].n_ifindex; k++) {
-			if (s->nics[i].ifindex[k] == l->ifindex)
-				return true;
-		}
+		for (unsigned k = 0; k < s->nics[i].n_ifindex; k++)
+			list[(*ret_n)++] = s->nics[i].ifindex[k];
 	}
-	return false;
+	qsort(list, n, sizeof(*list), by_number);
+	return list;
 }
 
 static void put_links(json_t *doc, const struct host_scan *s)
 {
 	json_t *links = array_of(doc, "links"), *taps = array_of(doc, "taps");
+	size_t n_of_nics;
+	_cleanup_free_ int *of_nics = nic_indices(s, &n_of_nics);
 
 	for (size_t i = 0; i < s->n_links; i++) {
 		const struct link *l = &s->links[i];
 		json_t *j;
 
-		if (of_some_nic(s, l))
+		if (of_nics &&
+		    bsearch(&l->ifindex, of_nics, n_of_nics, sizeof(*of_nics), by_number))
 			continue;
 		j = json_object();
 		put_link_state(j, s, l);

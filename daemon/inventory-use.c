@@ -34,13 +34,12 @@ bool inventory_blocks_group(const struct nic *n)
 
 const struct nic *inventory_group_blocker(const struct host_scan *s, const struct nic *n)
 {
+	const struct nic *other;
+
 	if (n->iommu_group < 0)
 		return NULL;
-	for (size_t i = 0; i < s->n_nics; i++) {
-		const struct nic *other = &s->nics[i];
-
-		if (other->iommu_group == n->iommu_group && !pci_addr_eq(&other->addr, &n->addr) &&
-		    inventory_blocks_group(other))
+	for (size_t i = 0; (other = host_scan_group(s, n->iommu_group, i)); i++) {
+		if (!pci_addr_eq(&other->addr, &n->addr) && inventory_blocks_group(other))
 			return other;
 	}
 	return NULL;

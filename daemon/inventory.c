@@ -2,7 +2,7 @@
 /*
  * Theory of operation
  *
- * One refresh runs at a time. It asks lane "scan" for functions and links, then
+ * One refresh runs at a time. It asks lane "scan" for functions and interfaces, then
  * each PF that has VFs, on the PF's own lane, for their attributes; a PF that
  * does not answer in time costs its own attributes alone. The answers are put together
  * in `fresh` and become `scan` at once, when the last is in: nobody ever sees
@@ -12,6 +12,13 @@
  * the host after the question. Refreshes start from the event loop, so that
  * requests made together share one and no `done` runs inside inventory_refresh().
  *
+ * Who only looks (inventory_run) is answered from the last scan where nothing can have
+ * changed since it began: no event came (monitor_quiet() takes in those that are on
+ * their way), no worker set anything, and it is whole. What no event tells of is looked
+ * at all the same (who has what open), rules this out (a PF that is down: the kernel
+ * announces no change of its VFs), or is at most KNOWN_MAX_USEC old (routes, a PF's
+ * autoprobe, a MAC that a guest gave itself). Whoever is to change something refreshes.
+ *
  * Hints are let settle before they cause a scan: a scan reads attributes that
  * take a VF's device lock on older kernels, and QEMU does not try again when
  * opening the VF meets that lock.
@@ -19,6 +26,7 @@
 #include "daemon/inventory.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -36,9 +44,13 @@
 #define VFS_PATIENCE_USEC 2000000ULL
 #define SETTLE_USEC 2000000ULL	    /* a scan follows the last hint by this */
 #define SETTLE_MAX_USEC 10000000ULL /* and the first one by not much more than this */
+#define KNOWN_MAX_USEC 30000000ULL
+/* After an answer: a document of thousands of VFs leaves much to be given back. */
+#define TRIM_USEC 1000000ULL
 
 /* Somebody who asked: for `done`, or (inventory_run) for the document. */
 struct waiter {
+	struct inventory *inv;
 	inventory_done_fn done;
 	reply_fn reply;
 	void *user;
@@ -55,9 +67,14 @@ struct inventory {
 	struct manager *m;
 	struct host_scan scan;
 	struct waiter *waiting; /* for the next refresh, last come first */
+	struct waiter *looking; /* for the holders alone */
 	sd_event_source *kick;	/* starts a refresh */
 	sd_event_source *settle;
 	sd_event_source *patience;
+	sd_event_source *trim;
+	uint64_t begun;	     /* of the last refresh */
+	unsigned sets;	     /* by workers, until then */
+	bool whole;	     /* nothing came since, and it has all parts */
 	uint64_t first_hint; /* 0: none since the last scan */
 
 	/* the refresh that runs */
@@ -103,6 +120,17 @@ static void answer(struct inventory *inv, struct waiter *w, int r, struct vnet_e
 		json_put(result, "inventory", inventory_json(inv->m));
 	}
 	w->reply(w->user, r, result, err);
+	if (sd_event_source_set_time_relative(inv->trim, TRIM_USEC) >= 0)
+		sd_event_source_set_enabled(inv->trim, SD_EVENT_ONESHOT);
+}
+
+static int on_trim(sd_event_source *s, uint64_t usec, void *user)
+{
+	(void)s;
+	(void)usec;
+	(void)user;
+	malloc_trim(0);
+	return 0;
 }
 
 /* The last answer is in: publish, then tell everybody. */
@@ -121,6 +149,7 @@ static void finish(struct inventory *inv)
 		}
 	} else {
 		host_scan_done(&inv->fresh);
+		inv->whole = false;
 		vnet_err_wrap(&err, "scan of the host");
 		if (!inv->served) /* nobody else will say it */
 			log_err(LOG_WARNING, NULL, &err, "what is known stays as it was");
@@ -168,6 +197,7 @@ static void keep_old_vfs(struct inventory *inv, const struct pci_addr *pf)
 	_cleanup_json_ json_t *rows = NULL;
 	struct vnet_err err = VNET_ERR_INIT;
 
+	inv->whole = false;
 	for (size_t i = 0; i < inv->scan.n_vfs; i++) {
 		if (!pci_addr_eq(&inv->scan.vfs[i].pf, pf))
 			continue;
@@ -192,6 +222,7 @@ static void on_vfs(void *user, int r, const json_t *result, struct vnet_err *err
 		r = host_vfs_merge_json(result, &ask->pf, &inv->fresh, err);
 	if (r < 0) {
 		log_err(LOG_DEBUG, pci_addr_str(&ask->pf, pf), err, "VF attributes not known");
+		inv->whole = false;
 		if (err->name == VNET_E_STUCK || r == -ETIMEDOUT)
 			keep_old_vfs(inv, &ask->pf);
 	}
@@ -260,9 +291,8 @@ static int ask_vfs(struct inventory *inv, struct vnet_err *err)
 	return 0;
 }
 
-/* ---- functions and links ---- */
+/* ---- everything else ---- */
 
-/* Both are answers of one lane, so nics come first, links last. */
 static void on_nics(void *user, int r, const json_t *result, struct vnet_err *err)
 {
 	struct inventory *inv = user;
@@ -276,33 +306,18 @@ static void on_nics(void *user, int r, const json_t *result, struct vnet_err *er
 	part_done(inv);
 }
 
-static void on_links(void *user, int r, const json_t *result, struct vnet_err *err)
+static int ask_scan(struct inventory *inv, const char *op, worker_done_fn done, void *user,
+		    struct vnet_err *err)
 {
-	struct inventory *inv = user;
-
-	if (r >= 0)
-		r = host_links_from_json(result, &inv->fresh, err);
-	if (r < 0)
-		part_failed(inv, r, err);
-	part_done(inv);
-}
-
-static void ask_scan(struct inventory *inv, const char *op, worker_done_fn done)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	int r;
-
-	r = workers_call(inv->m->workers, "scan", op, json_object(), SCAN_DEADLINE_MS, done, inv,
-			 &err);
-	if (r < 0)
-		part_failed(inv, r, &err);
-	else
-		inv->pending++;
+	return workers_call(inv->m->workers, "scan", op, json_object(), SCAN_DEADLINE_MS, done,
+			    user, err);
 }
 
 static int on_kick(sd_event_source *s, void *user)
 {
 	struct inventory *inv = user;
+	struct vnet_err err = VNET_ERR_INIT;
+	unsigned setting;
 
 	(void)s;
 	if (inv->running) {
@@ -312,14 +327,18 @@ static int on_kick(sd_event_source *s, void *user)
 	inv->running = true;
 	inv->again = false;
 	inv->first_hint = 0;
+	inv->sets = workers_sets(inv->m->workers, &setting);
+	/* until something says otherwise */
+	inv->whole = setting == 0 && sd_event_now(inv->m->event, CLOCK_MONOTONIC, &inv->begun) >= 0;
 	inv->r = 0;
 	inv->err = VNET_ERR_INIT;
 	while (inv->waiting) /* turns the order round: first come, first served */
 		push(&inv->served, pop(&inv->waiting));
-	inv->pending = 1; /* ourselves, until all is asked */
-	ask_scan(inv, "nics", on_nics);
-	ask_scan(inv, "links", on_links);
-	part_done(inv);
+	inv->pending = 1;
+	if (ask_scan(inv, "nics", on_nics, inv, &err) < 0) {
+		part_failed(inv, err.code, &err);
+		part_done(inv);
+	}
 	return 0;
 }
 
@@ -353,6 +372,11 @@ static int add_sources(struct inventory *inv, sd_event *event)
 				      on_patience, inv);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(inv->patience, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(event, &inv->trim, CLOCK_MONOTONIC, UINT64_MAX, 0, on_trim,
+				      inv);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(inv->trim, SD_EVENT_OFF);
 	return r;
 }
 
@@ -395,12 +419,16 @@ struct inventory *inventory_free(struct inventory *inv)
 		workers_forget(inv->m->workers, inv);
 		for (size_t i = 0; i < inv->n_asks; i++)
 			workers_forget(inv->m->workers, &inv->asks[i]);
+		for (struct waiter *w = inv->looking; w; w = w->next)
+			workers_forget(inv->m->workers, w);
 	}
 	sd_event_source_disable_unref(inv->kick);
 	sd_event_source_disable_unref(inv->settle);
 	sd_event_source_disable_unref(inv->patience);
 	cancel_waiters(inv, &inv->waiting);
 	cancel_waiters(inv, &inv->served);
+	cancel_waiters(inv, &inv->looking);
+	sd_event_source_disable_unref(inv->trim);
 	host_scan_done(&inv->scan);
 	host_scan_done(&inv->fresh);
 	free(inv->asks);
@@ -430,9 +458,71 @@ void inventory_refresh(struct inventory *inv, inventory_done_fn done, void *user
 	wait_for_next(inv, &(struct waiter){ .done = done, .user = user });
 }
 
+/* ---- answering from what is known ---- */
+
+/* Of a PF that is down the kernel announces nothing that is set for its VFs. */
+static bool all_announce(const struct host_scan *s)
+{
+	for (size_t i = 0; i < s->n_nics; i++) {
+		const struct nic *n = &s->nics[i];
+		const struct link *l = asks_vfs(n) ? host_scan_nic_link(s, n) : NULL;
+
+		if (asks_vfs(n) && (!l || !l->up))
+			return false;
+	}
+	return true;
+}
+
+static bool is_known(struct inventory *inv)
+{
+	unsigned setting;
+	uint64_t now;
+
+	return inv->whole && !inv->running && !inv->waiting && !inv->first_hint &&
+	       inv->sets == workers_sets(inv->m->workers, &setting) &&
+	       sd_event_now(inv->m->event, CLOCK_MONOTONIC, &now) >= 0 &&
+	       now - inv->begun <= KNOWN_MAX_USEC && all_announce(&inv->scan) &&
+	       monitor_quiet(inv->m->monitor);
+}
+
+static void on_holders(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct waiter *w = user, **p = &w->inv->looking;
+
+	while (*p != w)
+		p = &(*p)->next;
+	*p = w->next;
+	if (r >= 0)
+		r = host_holders_from_json(result, &w->inv->scan, err);
+	if (r < 0)
+		vnet_err_wrap(err, "scan of the host");
+	answer(w->inv, w, r, err);
+	free(w);
+}
+
+static bool look_at_holders(struct inventory *inv, const struct waiter *what)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	struct waiter *w = malloc(sizeof(*w));
+
+	if (!w)
+		return false;
+	*w = *what;
+	w->inv = inv;
+	if (ask_scan(inv, "holders", on_holders, w, &err) < 0) {
+		free(w);
+		return false;
+	}
+	push(&inv->looking, w);
+	return true;
+}
+
 void inventory_run(struct manager *m, reply_fn reply, void *user)
 {
-	wait_for_next(m->inventory, &(struct waiter){ .reply = reply, .user = user });
+	const struct waiter w = { .reply = reply, .user = user };
+
+	if (!is_known(m->inventory) || !look_at_holders(m->inventory, &w))
+		wait_for_next(m->inventory, &w);
 }
 
 static void forget_in(struct waiter **list, const void *user)
@@ -459,6 +549,7 @@ void inventory_changed(struct inventory *inv)
 {
 	uint64_t now, when;
 
+	inv->whole = false;
 	if (sd_event_now(inv->m->event, CLOCK_MONOTONIC, &now) < 0)
 		return;
 	if (!inv->first_hint)

@@ -58,7 +58,7 @@ bool inventory_blocks_group(const struct nic *n);
 /* The first other member of @n's IOMMU group that blocks it, or NULL. */
 const struct nic *inventory_group_blocker(const struct host_scan *s, const struct nic *n);
 
-/* Refresh, then {inventory: {...}}. */
+/* {inventory: {...}}, of a fresh scan, or of the last one where nothing changed. */
 void inventory_run(struct manager *m, reply_fn reply, void *user);
 /* inventory-json.c: the document, new reference. */
 json_t *inventory_json(struct manager *m);

@@ -369,6 +369,8 @@ void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_f
 	w->request = *r;
 	w->reply = reply;
 	w->user = user;
+	timing_begin(&w->timing);
+	timing_switch(&w->timing, TIMING_LIBVIRT);
 	when_known(m->attachments, w);
 }
 

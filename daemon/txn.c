@@ -37,7 +37,8 @@ struct txn {
 	bool confirm;
 	bool pool; /* back: the pool's knobs too */
 	size_t *ret_next;
-	struct effect now; /* forward: the effect under way */
+	struct effect now;     /* forward: the effect under way */
+	struct timing *timing; /* or NULL */
 	txn_done_fn done;
 	txn_residue_fn residue;
 	void *user;
@@ -57,6 +58,11 @@ int txn_new(struct txn **ret, struct workers *workers, struct journal *journal,
 	t->journal = journal;
 	*ret = t;
 	return 0;
+}
+
+void txn_time(struct txn *t, struct timing *timing)
+{
+	t->timing = timing;
 }
 
 struct txn *txn_free(struct txn *t)
@@ -89,6 +95,7 @@ static int txn_call(struct txn *t, const char *op, const struct knob *knob, cons
 
 	if (!args)
 		return vnet_err_errno(err, -ENOMEM, "%s %s", op, knob->name);
+	timing_switch(t->timing, TIMING_KERNEL);
 	return workers_call(t->workers, txn_lane(knob, object, lane), op, args, deadline, done, t,
 			    err);
 }
@@ -119,6 +126,7 @@ static void forward_was_set(void *user, int r, const json_t *result, struct vnet
 	struct txn *t = user;
 	char actual[KNOB_VALUE_MAX];
 
+	timing_switch(t->timing, TIMING_VNETD);
 	if (r == 0)
 		r = result_value(result, actual, err);
 	if (r == 0 && !t->now.knob->matches(t->now.after, actual))
@@ -158,6 +166,7 @@ static void forward_got(void *user, int r, const json_t *result, struct vnet_err
 	struct effect *e = &t->now;
 	bool so;
 
+	timing_switch(t->timing, TIMING_VNETD);
 	if (r == 0)
 		r = result_value(result, e->before, err);
 	if (r < 0) {

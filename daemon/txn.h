@@ -8,6 +8,7 @@
  */
 #include "daemon/journal.h"
 #include "daemon/plugin.h"
+#include "daemon/timing.h"
 #include "daemon/worker.h"
 #include "lib/err.h"
 
@@ -21,6 +22,8 @@ typedef void (*txn_residue_fn)(void *user, bool foreign, const struct vnet_err *
 /* @journal is borrowed. */
 int txn_new(struct txn **ret, struct workers *workers, struct journal *journal,
 	    struct vnet_err *err);
+/* Its waiting for workers counts as the kernel's time in @timing (borrowed). */
+void txn_time(struct txn *t, struct timing *timing);
 /* Calls back no more; what a worker does now it finishes. */
 struct txn *txn_free(struct txn *t);
 

@@ -5,7 +5,7 @@
  *	{id, op: "get", args: {knob, object}}		{value}
  *	{id, op: "set", args: {knob, object, value}}	{value}, as read back afterwards
  *	{id, op: "nics"}				host_nics_to_json()
- *	{id, op: "links"}				host_links_to_json()
+ *	{id, op: "holders"}				host_holders_to_json()
  *	{id, op: "free", args: {object}}		{}, an error where somebody has the VF
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *
@@ -117,14 +117,14 @@ static int op_nics(struct worker *w, const json_t *args, json_t **ret, struct vn
 	return r;
 }
 
-static int op_links(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
+static int op_holders(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
 {
 	struct host_scan s = { 0 };
-	int r = host_scan_links(w->kernel, &s, err);
+	int r = host_scan_holders(w->kernel, &s, err);
 
 	(void)args;
 	if (r == 0)
-		*ret = host_links_to_json(&s);
+		*ret = host_holders_to_json(&s);
 	host_scan_done(&s);
 	return r;
 }
@@ -151,8 +151,8 @@ static const struct {
 	const char *name;
 	op_fn fn;
 } ops[] = {
-	{ "get", op_get },     { "set", op_set }, { "nics", op_nics },
-	{ "links", op_links }, { "vfs", op_vfs }, { "free", op_free },
+	{ "get", op_get },	   { "set", op_set }, { "nics", op_nics },
+	{ "holders", op_holders }, { "vfs", op_vfs }, { "free", op_free },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)

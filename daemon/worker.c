@@ -35,6 +35,7 @@ struct worker_call {
 	json_t *request;
 	char text[128]; /* for the words about a stuck lane */
 	unsigned deadline_ms;
+	unsigned *setting; /* of a set, to be counted down; or NULL */
 	worker_done_fn done;
 	void *user;
 };
@@ -59,6 +60,7 @@ struct workers {
 	char *exe, *root, *runtime;
 	struct lane *lanes;
 	unsigned n_processes, n_queued;
+	unsigned n_sets, n_setting; /* in all; not back yet */
 	int64_t next_id;
 	struct worker_locks *locks; /* of the vnetds before */
 	sd_event_source *kick;	    /* runs lanes from the loop, never from workers_call */
@@ -79,6 +81,8 @@ static void call_free(struct worker_call *c)
 
 static void call_finish(struct worker_call *c, int r, const json_t *result, struct vnet_err *err)
 {
+	if (c->setting)
+		--*c->setting;
 	if (c->done)
 		c->done(c->user, r, result, err);
 	call_free(c);
@@ -464,6 +468,11 @@ int workers_call(struct workers *w, const char *lane, const char *op, json_t *ar
 	c->deadline_ms = deadline_ms;
 	c->done = done;
 	c->user = user;
+	if (strcmp(op, "set") == 0) {
+		w->n_sets++;
+		c->setting = &w->n_setting;
+		++*c->setting;
+	}
 	*l->queue_end = c;
 	l->queue_end = &c->next;
 	w->n_queued++;
@@ -481,6 +490,12 @@ void workers_forget(struct workers *w, void *user)
 				c->done = NULL;
 		}
 	}
+}
+
+unsigned workers_sets(const struct workers *w, unsigned *ret_now)
+{
+	*ret_now = w->n_setting;
+	return w->n_sets;
 }
 
 const char *workers_stuck(struct workers *w, const char *lane)

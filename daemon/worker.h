@@ -39,6 +39,8 @@ int workers_call(struct workers *w, const char *lane, const char *op, json_t *ar
 		 unsigned deadline_ms, worker_done_fn done, void *user, struct vnet_err *err);
 /* Forget @user: its done will not be called; the work itself goes on. */
 void workers_forget(struct workers *w, void *user);
+/* How often "set" was called so far; *ret_now: so many of them have not come back. */
+unsigned workers_sets(const struct workers *w, unsigned *ret_now);
 /* NULL, or in words what the lane's worker has been doing for how long. */
 const char *workers_stuck(struct workers *w, const char *lane);
 

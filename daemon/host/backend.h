@@ -92,10 +92,13 @@ bool vf_spoofchk_matches(const char *wanted, const char *actual);
 
 /* Put the parts into their order and build what the lookups need. -ENOMEM. */
 int host_scan_sort(struct host_scan *s);
+void host_scan_sort_vfs(struct host_scan *s); /* only them */
 /* Nothing known: every number -1, every string empty. */
 struct nic nic_unknown(const struct pci_addr *addr);
 /* What all VFs of a PF have in common, from the first of them. */
 void nic_describe_like(struct nic *n, const struct nic *first);
+/* Is there nothing of it in which they differ? */
+bool nic_is_like(const struct nic *n, const struct nic *first);
 /* Control characters and whatever is no UTF-8 become '?': such text comes from
  * other people's processes and interfaces, and goes into JSON and terminals. */
 void clean_text(char *s);

@@ -6,15 +6,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "daemon/host/backend.h"
 #include "daemon/host/pci.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 
+#define READ_BUFFER (1024 * 1024)
+
 struct captured {
 	json_t *nic; /* NULL without nic.json */
-	struct pci_access *pci;
+	struct pci pci;
 };
 
 static int captured_write(struct kernel *k, const char *path, const char *value)
@@ -113,7 +117,7 @@ static void captured_close(struct kernel *k)
 	struct captured *c = k->priv;
 
 	json_decref(c->nic);
-	pci_close(c->pci);
+	pci_done(&c->pci);
 	free(c);
 }
 
@@ -132,14 +136,23 @@ static const struct kernel_ops captured_ops = {
 
 static int load_nic_json(struct kernel *k, json_t **ret, struct vnet_err *err)
 {
-	_cleanup_close_ int fd = openat(k->rootfd, "nic.json", O_RDONLY | O_CLOEXEC);
+	int fd = openat(k->rootfd, "nic.json", O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *buf = malloc(READ_BUFFER);
+	_cleanup_fclose_ FILE *f = NULL;
 	json_error_t why;
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0)
-		return vnet_err_errno(err, -errno, "read %s/nic.json", k->root);
-	*ret = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
+	f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!f) {
+		int r = vnet_err_errno(err, -errno, "read %s/nic.json", k->root);
+
+		close_fd(fd);
+		return r;
+	}
+	if (buf)
+		setvbuf(f, buf, _IOFBF, READ_BUFFER);
+	*ret = json_loadf(f, JSON_REJECT_DUPLICATES, &why);
 	if (!*ret)
 		return vnet_err_set(err, -EBADMSG, VNET_E_INVALID, "%s/nic.json:%d: %s", k->root,
 				    why.line, why.text);

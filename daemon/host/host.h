@@ -76,9 +76,11 @@ bool kernel_exists(struct kernel *k, const char *fmt, ...) __attribute__((format
 int kernel_write(struct kernel *k, const char *value, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* PCI functions, drivers, groups, VFIO, vDPA, IOMMU facts, holders: everything of
- * *ret but links and VF attributes. Enumerated by libudev on the real kernel. */
+/* PCI functions, drivers, groups, VFIO, vDPA, IOMMU facts, interfaces, holders:
+ * everything of *ret but VF attributes. */
 int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
+/* Parts of it: interfaces; who has what open. */
+int host_scan_holders(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 int host_scan_links(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan *ret,
 		  struct vnet_err *err);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/host/backend.h"
 #include "lib/cleanup.h"
@@ -153,6 +154,18 @@ DIR *kernel_opendir(struct kernel *k, const char *fmt, ...)
 	return d;
 }
 
+/* A number comes whole with one read(): the second one, for the end, is saved. */
+static bool read_short(int rootfd, const char *path, char *buf, size_t size)
+{
+	_cleanup_close_ int fd = openat(rootfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	if (n <= 0)
+		return false;
+	buf[buf[n - 1] == '\n' ? n - 1 : n] = '\0';
+	return true;
+}
+
 long long kernel_read_number(struct kernel *k, long long otherwise, const char *fmt, ...)
 {
 	char path[SYSFS_PATH_MAX], buf[32], *end;
@@ -163,7 +176,7 @@ long long kernel_read_number(struct kernel *k, long long otherwise, const char *
 	va_start(ap, fmt);
 	r = path_format(path, fmt, ap);
 	va_end(ap);
-	if (r < 0 || file_read_at(k->rootfd, path, buf, sizeof(buf)) <= 0)
+	if (r < 0 || !read_short(k->rootfd, path, buf, sizeof(buf)))
 		return otherwise;
 	errno = 0;
 	n = strtoll(buf, &end, 0);

@@ -51,13 +51,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 
 /* Only the fact of an event counts: a udev_device made from one holds what the
  * message says, and reads no file as long as nobody asks it. */
-static int on_uevent(sd_event_source *s, int fd, uint32_t revents, void *user)
+static void take_uevents(struct monitor *m)
 {
-	struct monitor *m = user;
-
-	(void)s;
-	(void)fd;
-	(void)revents;
 	for (int i = 0; i < EVENTS_A_TURN; i++) {
 		struct udev_device *d;
 
@@ -73,32 +68,57 @@ static int on_uevent(sd_event_source *s, int fd, uint32_t revents, void *user)
 			continue;
 		}
 		/* EAGAIN: no more; other errors: a message that was not for us. */
-		return 0;
+		return;
 	}
-	return 0;
 }
 
-static int on_netlink(sd_event_source *s, int fd, uint32_t revents, void *user)
+static void take_messages(struct monitor *m)
 {
-	struct monitor *m = user;
+	int fd = nl_socket_get_fd(m->nl);
 	char byte;
 
-	(void)s;
-	(void)revents;
 	for (int i = 0; i < EVENTS_A_TURN; i++) {
 		if (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC) >= 0)
 			hint(m, false);
 		else if (errno == ENOBUFS)
 			hint(m, true);
 		else if (errno != EINTR)
-			return 0;
+			return;
 	}
+}
+
+static int on_uevent(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	(void)s;
+	(void)fd;
+	(void)revents;
+	take_uevents(user);
 	return 0;
+}
+
+static int on_netlink(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	(void)s;
+	(void)fd;
+	(void)revents;
+	take_messages(user);
+	return 0;
+}
+
+bool monitor_quiet(struct monitor *m)
+{
+	if (!m)
+		return false;
+	take_uevents(m);
+	take_messages(m);
+	return !m->armed;
 }
 
 static int open_udev(struct monitor *m, sd_event *event)
 {
-	static const char *const subsystems[] = { "pci", "net", "vfio", "vfio-dev", "vdpa" };
+	/* "drivers", "misc": vfio-pci and /dev/iommu come and go with their modules. */
+	static const char *const subsystems[] = { "pci",  "net",     "vfio", "vfio-dev",
+						  "vdpa", "drivers", "misc" };
 	int r = 0;
 
 	m->udev = udev_new();

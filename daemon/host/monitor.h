@@ -22,4 +22,8 @@ typedef void (*monitor_changed_fn)(void *user, bool overflow);
 int monitor_new(struct monitor **ret, sd_event *event, monitor_changed_fn changed, void *user,
 		struct vnet_err *err);
 struct monitor *monitor_free(struct monitor *m);
+/* Has nothing come since the last call of `changed`? Takes in first what the kernel has
+ * queued, so an event of anything that was done before this call counts. False where
+ * there is no monitor. */
+bool monitor_quiet(struct monitor *m);
 #endif

@@ -12,9 +12,12 @@
  *	    vendorName, deviceName, driver, driverOverride, iommuGroup, numaNode,
  *	    bridge, flr, ari, acs, msixVectors, resetMethod, totalVfs, numVfs, vfsId,
  *	    autoprobe, pf, vfIndex, vfioDev, ifindex: []}],
+ *	   links,
  *	   holders: [{pid, comm, guest, iommuGroup, vfioDev, node}],
  *	   vdpas: [{name, mgmtdev, driver, chardev, pci}],
  *	   iommufd, vfioPci, intrRemap, unsafeInterrupts}
+ *
+ * A VF of nics that names no class is described as the first VF of its PF is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -176,210 +179,6 @@ static int get_rows(const json_t *array, size_t size, void (*parse)(struct row *
 	return 0;
 }
 
-/* ---- functions ---- */
-
-static void put_interfaces(json_t *o, const struct nic *n)
-{
-	json_t *a;
-
-	if (!n->n_ifindex)
-		return;
-	a = json_array();
-	for (unsigned i = 0; i < n->n_ifindex; i++)
-		json_array_append_new(a, json_integer(n->ifindex[i]));
-	json_put(o, "ifindex", a);
-}
-
-static json_t *nic_to_json(const struct nic *n)
-{
-	json_t *o = json_object();
-
-	put_addr(o, "addr", &n->addr);
-	json_put_str(o, "kind", nic_kind_str(n->kind));
-	put_bool(o, "network", n->network);
-	put_int(o, "class", n->class, 0);
-	put_int(o, "vendor", n->vendor, 0);
-	put_int(o, "device", n->device, 0);
-	put_int(o, "subvendor", n->subvendor, 0);
-	put_int(o, "subdevice", n->subdevice, 0);
-	put_str(o, "vendorName", n->vendor_name);
-	put_str(o, "deviceName", n->device_name);
-	put_str(o, "driver", n->driver);
-	put_str(o, "driverOverride", n->driver_override);
-	put_int(o, "iommuGroup", n->iommu_group, -1);
-	put_int(o, "numaNode", n->numa_node, -1);
-	put_bool(o, "bridge", n->bridge);
-	put_int(o, "flr", n->flr, -1);
-	put_int(o, "ari", n->ari, -1);
-	put_int(o, "acs", n->acs, -1);
-	put_int(o, "msixVectors", n->msix_vectors, -1);
-	put_str(o, "resetMethod", n->reset_method);
-	put_int(o, "totalVfs", n->total_vfs, 0);
-	put_int(o, "numVfs", n->num_vfs, 0);
-	put_int(o, "vfsId", (int64_t)n->vfs_id, 0);
-	put_int(o, "autoprobe", n->autoprobe, -1);
-	put_addr(o, "pf", &n->pf);
-	put_int(o, "vfIndex", n->vf_index, -1);
-	put_int(o, "vfioDev", n->vfio_dev, -1);
-	put_interfaces(o, n);
-	return o;
-}
-
-static void get_interfaces(struct row *row, struct nic *n)
-{
-	const json_t *a = json_object_get(row->o, "ifindex"), *v;
-	size_t i;
-
-	json_array_foreach (a, i, v) {
-		if (i == ARRAY_SIZE(n->ifindex))
-			break;
-		n->ifindex[n->n_ifindex++] = (int)json_integer_value(v);
-	}
-}
-
-static void nic_from_json(struct row *row, void *ret)
-{
-	struct nic *n = ret;
-	char kind[16] = "";
-
-	*n = nic_unknown(&(struct pci_addr){ 0 });
-	get_addr(row, "addr", &n->addr);
-	get_str(row, "kind", kind, sizeof(kind));
-	if (nic_kind_from(kind, &n->kind) < 0)
-		bad(row, "kind", kind);
-	n->network = get_bool(row, "network");
-	n->class = (uint32_t)get_int(row, "class", 0, 0, 0xffffff);
-	n->vendor = get_u16(row, "vendor");
-	n->device = get_u16(row, "device");
-	n->subvendor = get_u16(row, "subvendor");
-	n->subdevice = get_u16(row, "subdevice");
-	n->vendor_name = get_name(row, "vendorName");
-	n->device_name = get_name(row, "deviceName");
-	get_str(row, "driver", n->driver, sizeof(n->driver));
-	get_str(row, "driverOverride", n->driver_override, sizeof(n->driver_override));
-	n->iommu_group = get_small(row, "iommuGroup", -1);
-	n->numa_node = get_small(row, "numaNode", -1);
-	n->bridge = get_bool(row, "bridge");
-	n->flr = get_small(row, "flr", -1);
-	n->ari = get_small(row, "ari", -1);
-	n->acs = get_small(row, "acs", -1);
-	n->msix_vectors = get_small(row, "msixVectors", -1);
-	get_str(row, "resetMethod", n->reset_method, sizeof(n->reset_method));
-	n->total_vfs = get_small(row, "totalVfs", 0);
-	n->num_vfs = get_small(row, "numVfs", 0);
-	n->vfs_id = (uint64_t)get_int(row, "vfsId", 0, 0, INT64_MAX);
-	n->autoprobe = get_small(row, "autoprobe", -1);
-	get_addr(row, "pf", &n->pf);
-	n->vf_index = get_small(row, "vfIndex", -1);
-	n->vfio_dev = get_small(row, "vfioDev", -1);
-	get_interfaces(row, n);
-}
-
-static json_t *holder_to_json(const struct holder *h)
-{
-	json_t *o = json_object();
-
-	json_put_int(o, "pid", h->pid);
-	put_str(o, "comm", h->comm);
-	put_str(o, "guest", h->guest);
-	put_int(o, "iommuGroup", h->iommu_group, -1);
-	put_int(o, "vfioDev", h->vfio_dev, -1);
-	put_str(o, "node", h->node);
-	return o;
-}
-
-static void holder_from_json(struct row *row, void *ret)
-{
-	struct holder *h = ret;
-
-	h->pid = get_small(row, "pid", 0);
-	get_str(row, "comm", h->comm, sizeof(h->comm));
-	get_str(row, "guest", h->guest, sizeof(h->guest));
-	h->iommu_group = get_small(row, "iommuGroup", -1);
-	h->vfio_dev = get_small(row, "vfioDev", -1);
-	get_str(row, "node", h->node, sizeof(h->node));
-}
-
-static json_t *vdpa_to_json(const struct vdpa_dev *v)
-{
-	json_t *o = json_object();
-
-	put_str(o, "name", v->name);
-	put_str(o, "mgmtdev", v->mgmtdev);
-	put_str(o, "driver", v->driver);
-	put_str(o, "chardev", v->chardev);
-	put_addr(o, "pci", &v->pci);
-	return o;
-}
-
-static void vdpa_from_json(struct row *row, void *ret)
-{
-	struct vdpa_dev *v = ret;
-
-	get_str(row, "name", v->name, sizeof(v->name));
-	get_str(row, "mgmtdev", v->mgmtdev, sizeof(v->mgmtdev));
-	get_str(row, "driver", v->driver, sizeof(v->driver));
-	get_str(row, "chardev", v->chardev, sizeof(v->chardev));
-	get_addr(row, "pci", &v->pci);
-}
-
-json_t *host_nics_to_json(const struct host_scan *s)
-{
-	json_t *o = json_object(), *nics = json_array(), *holders = json_array(),
-	       *vdpas = json_array();
-
-	for (size_t i = 0; i < s->n_nics; i++)
-		json_array_append_new(nics, nic_to_json(&s->nics[i]));
-	for (size_t i = 0; i < s->n_holders; i++)
-		json_array_append_new(holders, holder_to_json(&s->holders[i]));
-	for (size_t i = 0; i < s->n_vdpas; i++)
-		json_array_append_new(vdpas, vdpa_to_json(&s->vdpas[i]));
-	json_put(o, "nics", nics);
-	json_put(o, "holders", holders);
-	json_put(o, "vdpas", vdpas);
-	json_put_bool(o, "iommufd", s->has_iommufd);
-	json_put_bool(o, "vfioPci", s->has_vfio_pci);
-	json_put_int(o, "intrRemap", s->intr_remap);
-	json_put_bool(o, "unsafeInterrupts", s->unsafe_interrupts);
-	return o;
-}
-
-int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err)
-{
-	struct row row = { .o = j, .err = err };
-	struct host_scan s = { 0 };
-	int r;
-
-	r = get_rows(json_object_get(j, "nics"), sizeof(*s.nics), nic_from_json, (void **)&s.nics,
-		     &s.n_nics, err);
-	if (r == 0)
-		r = get_rows(json_object_get(j, "holders"), sizeof(*s.holders), holder_from_json,
-			     (void **)&s.holders, &s.n_holders, err);
-	if (r == 0)
-		r = get_rows(json_object_get(j, "vdpas"), sizeof(*s.vdpas), vdpa_from_json,
-			     (void **)&s.vdpas, &s.n_vdpas, err);
-	s.has_iommufd = get_bool(&row, "iommufd");
-	s.has_vfio_pci = get_bool(&row, "vfioPci");
-	s.intr_remap = get_small(&row, "intrRemap", -1);
-	s.unsafe_interrupts = get_bool(&row, "unsafeInterrupts");
-	if (r == 0)
-		r = row.r;
-	if (r == 0 && host_scan_sort(&s) < 0)
-		r = vnet_err_errno(err, -ENOMEM, "read scan");
-	if (r < 0) {
-		host_scan_done(&s);
-		return r;
-	}
-	/* The other two parts stay with *ret. */
-	s.links = take_ptr(ret->links);
-	s.n_links = ret->n_links;
-	s.vfs = take_ptr(ret->vfs);
-	s.n_vfs = ret->n_vfs;
-	host_scan_done(ret);
-	*ret = s;
-	return 0;
-}
-
 /* ---- interfaces ---- */
 
 static json_t *link_to_json(const struct link *l)
@@ -449,6 +248,259 @@ int host_links_from_json(const json_t *j, struct host_scan *ret, struct vnet_err
 	ret->links = links;
 	ret->n_links = n;
 	return host_scan_sort(ret) < 0 ? vnet_err_errno(err, -ENOMEM, "read links") : 0;
+}
+
+/* ---- functions ---- */
+
+static void put_interfaces(json_t *o, const struct nic *n)
+{
+	json_t *a;
+
+	if (!n->n_ifindex)
+		return;
+	a = json_array();
+	for (unsigned i = 0; i < n->n_ifindex; i++)
+		json_array_append_new(a, json_integer(n->ifindex[i]));
+	json_put(o, "ifindex", a);
+}
+
+static void put_description(json_t *o, const struct nic *n)
+{
+	put_bool(o, "network", n->network);
+	put_int(o, "class", n->class, 0);
+	put_int(o, "vendor", n->vendor, 0);
+	put_int(o, "device", n->device, 0);
+	put_int(o, "subvendor", n->subvendor, 0);
+	put_int(o, "subdevice", n->subdevice, 0);
+	put_str(o, "vendorName", n->vendor_name);
+	put_str(o, "deviceName", n->device_name);
+	put_int(o, "numaNode", n->numa_node, -1);
+	put_int(o, "flr", n->flr, -1);
+	put_int(o, "ari", n->ari, -1);
+	put_int(o, "acs", n->acs, -1);
+	put_int(o, "msixVectors", n->msix_vectors, -1);
+	put_str(o, "resetMethod", n->reset_method);
+}
+
+static const struct nic *first_vf(const struct host_scan *s, const struct nic *n)
+{
+	return n->kind == NIC_VF && n->vf_index > 0 ? host_scan_vf(s, &n->pf, 0) : NULL;
+}
+
+static json_t *nic_to_json(const struct host_scan *s, const struct nic *n)
+{
+	const struct nic *first = first_vf(s, n);
+	json_t *o = json_object();
+
+	put_addr(o, "addr", &n->addr);
+	json_put_str(o, "kind", nic_kind_str(n->kind));
+	if (!first || !first->class || !nic_is_like(n, first))
+		put_description(o, n);
+	put_str(o, "driver", n->driver);
+	put_str(o, "driverOverride", n->driver_override);
+	put_int(o, "iommuGroup", n->iommu_group, -1);
+	put_bool(o, "bridge", n->bridge);
+	put_int(o, "totalVfs", n->total_vfs, 0);
+	put_int(o, "numVfs", n->num_vfs, 0);
+	put_int(o, "vfsId", (int64_t)n->vfs_id, 0);
+	put_int(o, "autoprobe", n->autoprobe, -1);
+	put_addr(o, "pf", &n->pf);
+	put_int(o, "vfIndex", n->vf_index, -1);
+	put_int(o, "vfioDev", n->vfio_dev, -1);
+	put_interfaces(o, n);
+	return o;
+}
+
+static void get_interfaces(struct row *row, struct nic *n)
+{
+	const json_t *a = json_object_get(row->o, "ifindex"), *v;
+	size_t i;
+
+	json_array_foreach (a, i, v) {
+		if (i == ARRAY_SIZE(n->ifindex))
+			break;
+		n->ifindex[n->n_ifindex++] = (int)json_integer_value(v);
+	}
+}
+
+static void nic_from_json(struct row *row, void *ret)
+{
+	struct nic *n = ret;
+	char kind[16] = "";
+
+	*n = nic_unknown(&(struct pci_addr){ 0 });
+	get_addr(row, "addr", &n->addr);
+	get_str(row, "kind", kind, sizeof(kind));
+	if (nic_kind_from(kind, &n->kind) < 0)
+		bad(row, "kind", kind);
+	n->network = get_bool(row, "network");
+	n->class = (uint32_t)get_int(row, "class", 0, 0, 0xffffff);
+	n->vendor = get_u16(row, "vendor");
+	n->device = get_u16(row, "device");
+	n->subvendor = get_u16(row, "subvendor");
+	n->subdevice = get_u16(row, "subdevice");
+	n->vendor_name = get_name(row, "vendorName");
+	n->device_name = get_name(row, "deviceName");
+	get_str(row, "driver", n->driver, sizeof(n->driver));
+	get_str(row, "driverOverride", n->driver_override, sizeof(n->driver_override));
+	n->iommu_group = get_small(row, "iommuGroup", -1);
+	n->numa_node = get_small(row, "numaNode", -1);
+	n->bridge = get_bool(row, "bridge");
+	n->flr = get_small(row, "flr", -1);
+	n->ari = get_small(row, "ari", -1);
+	n->acs = get_small(row, "acs", -1);
+	n->msix_vectors = get_small(row, "msixVectors", -1);
+	get_str(row, "resetMethod", n->reset_method, sizeof(n->reset_method));
+	n->total_vfs = get_small(row, "totalVfs", 0);
+	n->num_vfs = get_small(row, "numVfs", 0);
+	n->vfs_id = (uint64_t)get_int(row, "vfsId", 0, 0, INT64_MAX);
+	n->autoprobe = get_small(row, "autoprobe", -1);
+	get_addr(row, "pf", &n->pf);
+	n->vf_index = get_small(row, "vfIndex", -1);
+	n->vfio_dev = get_small(row, "vfioDev", -1);
+	get_interfaces(row, n);
+}
+
+/* Of a table in its order. */
+static void describe_like_first(struct host_scan *s)
+{
+	for (size_t i = 0; i < s->n_nics; i++) {
+		const struct nic *first = first_vf(s, &s->nics[i]);
+
+		if (first && !s->nics[i].class && !s->nics[i].vendor_name &&
+		    !s->nics[i].device_name)
+			nic_describe_like(&s->nics[i], first);
+	}
+}
+
+static json_t *holder_to_json(const struct holder *h)
+{
+	json_t *o = json_object();
+
+	json_put_int(o, "pid", h->pid);
+	put_str(o, "comm", h->comm);
+	put_str(o, "guest", h->guest);
+	put_int(o, "iommuGroup", h->iommu_group, -1);
+	put_int(o, "vfioDev", h->vfio_dev, -1);
+	put_str(o, "node", h->node);
+	return o;
+}
+
+static void holder_from_json(struct row *row, void *ret)
+{
+	struct holder *h = ret;
+
+	h->pid = get_small(row, "pid", 0);
+	get_str(row, "comm", h->comm, sizeof(h->comm));
+	get_str(row, "guest", h->guest, sizeof(h->guest));
+	h->iommu_group = get_small(row, "iommuGroup", -1);
+	h->vfio_dev = get_small(row, "vfioDev", -1);
+	get_str(row, "node", h->node, sizeof(h->node));
+}
+
+static json_t *vdpa_to_json(const struct vdpa_dev *v)
+{
+	json_t *o = json_object();
+
+	put_str(o, "name", v->name);
+	put_str(o, "mgmtdev", v->mgmtdev);
+	put_str(o, "driver", v->driver);
+	put_str(o, "chardev", v->chardev);
+	put_addr(o, "pci", &v->pci);
+	return o;
+}
+
+static void vdpa_from_json(struct row *row, void *ret)
+{
+	struct vdpa_dev *v = ret;
+
+	get_str(row, "name", v->name, sizeof(v->name));
+	get_str(row, "mgmtdev", v->mgmtdev, sizeof(v->mgmtdev));
+	get_str(row, "driver", v->driver, sizeof(v->driver));
+	get_str(row, "chardev", v->chardev, sizeof(v->chardev));
+	get_addr(row, "pci", &v->pci);
+}
+
+json_t *host_holders_to_json(const struct host_scan *s)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < s->n_holders; i++)
+		json_array_append_new(a, holder_to_json(&s->holders[i]));
+	return a;
+}
+
+int host_holders_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err)
+{
+	struct holder *holders = NULL;
+	size_t n = 0;
+	int r;
+
+	r = get_rows(j, sizeof(*holders), holder_from_json, (void **)&holders, &n, err);
+	if (r < 0) {
+		free(holders);
+		return r;
+	}
+	free(ret->holders);
+	ret->holders = holders;
+	ret->n_holders = n;
+	return 0;
+}
+
+json_t *host_nics_to_json(const struct host_scan *s)
+{
+	json_t *o = json_object(), *nics = json_array(), *vdpas = json_array();
+
+	for (size_t i = 0; i < s->n_nics; i++)
+		json_array_append_new(nics, nic_to_json(s, &s->nics[i]));
+	for (size_t i = 0; i < s->n_vdpas; i++)
+		json_array_append_new(vdpas, vdpa_to_json(&s->vdpas[i]));
+	json_put(o, "nics", nics);
+	json_put(o, "links", host_links_to_json(s));
+	json_put(o, "holders", host_holders_to_json(s));
+	json_put(o, "vdpas", vdpas);
+	json_put_bool(o, "iommufd", s->has_iommufd);
+	json_put_bool(o, "vfioPci", s->has_vfio_pci);
+	json_put_int(o, "intrRemap", s->intr_remap);
+	json_put_bool(o, "unsafeInterrupts", s->unsafe_interrupts);
+	return o;
+}
+
+int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err)
+{
+	struct row row = { .o = j, .err = err };
+	struct host_scan s = { 0 };
+	int r;
+
+	r = get_rows(json_object_get(j, "nics"), sizeof(*s.nics), nic_from_json, (void **)&s.nics,
+		     &s.n_nics, err);
+	if (r == 0)
+		r = get_rows(json_object_get(j, "links"), sizeof(*s.links), link_from_json,
+			     (void **)&s.links, &s.n_links, err);
+	if (r == 0)
+		r = host_holders_from_json(json_object_get(j, "holders"), &s, err);
+	if (r == 0)
+		r = get_rows(json_object_get(j, "vdpas"), sizeof(*s.vdpas), vdpa_from_json,
+			     (void **)&s.vdpas, &s.n_vdpas, err);
+	s.has_iommufd = get_bool(&row, "iommufd");
+	s.has_vfio_pci = get_bool(&row, "vfioPci");
+	s.intr_remap = get_small(&row, "intrRemap", -1);
+	s.unsafe_interrupts = get_bool(&row, "unsafeInterrupts");
+	if (r == 0)
+		r = row.r;
+	if (r == 0 && host_scan_sort(&s) < 0)
+		r = vnet_err_errno(err, -ENOMEM, "read scan");
+	if (r < 0) {
+		host_scan_done(&s);
+		return r;
+	}
+	describe_like_first(&s);
+	/* The other part stays with *ret. */
+	s.vfs = take_ptr(ret->vfs);
+	s.n_vfs = ret->n_vfs;
+	host_scan_done(ret);
+	*ret = s;
+	return 0;
 }
 
 /* ---- VF attributes ---- */
@@ -535,5 +587,6 @@ int host_vfs_merge_json(const json_t *j, const struct pci_addr *pf, struct host_
 	free(s->vfs);
 	s->vfs = all;
 	s->n_vfs = n;
-	return host_scan_sort(s) < 0 ? vnet_err_errno(err, -ENOMEM, "read VF attributes") : 0;
+	host_scan_sort_vfs(s);
+	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/host/nic.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,23 @@ void nic_describe_like(struct nic *n, const struct nic *first)
 	n->device_name = first->device_name ? strdup(first->device_name) : NULL;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool nic_is_like(const struct nic *n, const struct nic *first)
+{
+	return n->class == first->class && n->network == first->network &&
+	       n->vendor == first->vendor && n->device == first->device &&
+	       n->subvendor == first->subvendor && n->subdevice == first->subdevice &&
+	       n->numa_node == first->numa_node && n->flr == first->flr && n->ari == first->ari &&
+	       n->acs == first->acs && n->msix_vectors == first->msix_vectors &&
+	       !strcmp(n->reset_method, first->reset_method) &&
+	       same_text(n->vendor_name, first->vendor_name) &&
+	       same_text(n->device_name, first->device_name);
+}
+
 void host_scan_done(struct host_scan *s)
 {
 	for (size_t i = 0; i < s->n_nics; i++) {
@@ -60,6 +78,7 @@ void host_scan_done(struct host_scan *s)
 	free(s->holders);
 	free(s->vdpas);
 	free(s->by_vf);
+	free(s->by_group);
 	*s = (struct host_scan){ 0 };
 }
 
@@ -121,15 +140,53 @@ static int index_vfs(struct host_scan *s)
 	return 0;
 }
 
+static int cmp_by_group(const void *a, const void *b, void *nics)
+{
+	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
+	const struct nic *x = (const struct nic *)nics + i, *y = (const struct nic *)nics + k;
+	int r = (x->iommu_group > y->iommu_group) - (x->iommu_group < y->iommu_group);
+
+	return r ? r : (i > k) - (i < k);
+}
+
+static int index_groups(struct host_scan *s)
+{
+	size_t n = 0;
+
+	free(s->by_group);
+	s->by_group = NULL;
+	s->n_by_group = 0;
+	if (!s->n_nics)
+		return 0;
+	s->by_group = calloc(s->n_nics, sizeof(*s->by_group));
+	if (!s->by_group)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_nics; i++) {
+		if (s->nics[i].iommu_group >= 0)
+			s->by_group[n++] = (uint32_t)i;
+	}
+	s->n_by_group = n;
+	qsort_r(s->by_group, n, sizeof(*s->by_group), cmp_by_group, s->nics);
+	return 0;
+}
+
+void host_scan_sort_vfs(struct host_scan *s)
+{
+	if (s->n_vfs)
+		qsort(s->vfs, s->n_vfs, sizeof(*s->vfs), cmp_vf_attrs);
+}
+
 int host_scan_sort(struct host_scan *s)
 {
+	int r;
+
 	if (s->n_nics)
 		qsort(s->nics, s->n_nics, sizeof(*s->nics), cmp_nic);
 	if (s->n_links)
 		qsort(s->links, s->n_links, sizeof(*s->links), cmp_link);
-	if (s->n_vfs)
-		qsort(s->vfs, s->n_vfs, sizeof(*s->vfs), cmp_vf_attrs);
-	return index_vfs(s);
+	host_scan_sort_vfs(s);
+	r = index_vfs(s);
+	return r < 0 ? r : index_groups(s);
 }
 
 struct nic *host_scan_nic(const struct host_scan *s, const struct pci_addr *addr)
@@ -166,6 +223,30 @@ struct nic *host_scan_vf(const struct host_scan *s, const struct pci_addr *pf, u
 			low = mid + 1;
 	}
 	return NULL;
+}
+
+struct nic *host_scan_group(const struct host_scan *s, int group, size_t i)
+{
+	size_t low = 0, high = s->n_by_group;
+
+	if (!s->by_group) { /* a scan that was put together by hand */
+		for (size_t k = 0; k < s->n_nics; k++) {
+			if (s->nics[k].iommu_group == group && i-- == 0)
+				return &s->nics[k];
+		}
+		return NULL;
+	}
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (s->nics[s->by_group[mid]].iommu_group < group)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (i >= s->n_by_group - low || s->nics[s->by_group[low + i]].iommu_group != group)
+		return NULL;
+	return &s->nics[s->by_group[low + i]];
 }
 
 struct link *host_scan_link(const struct host_scan *s, int ifindex)

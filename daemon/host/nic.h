@@ -126,6 +126,8 @@ struct host_scan {
 	bool unsafe_interrupts; /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
 	uint32_t *by_vf;	/* nic.c: places of the VFs in nics, by PF and index; or NULL */
 	size_t n_by_vf;
+	uint32_t *by_group; /* places of what has an IOMMU group, by group and address; or NULL */
+	size_t n_by_group;
 };
 
 void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empty */
@@ -133,16 +135,20 @@ void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empt
 /* Found by binary search; NULL when absent. */
 struct nic *host_scan_nic(const struct host_scan *s, const struct pci_addr *addr);
 struct nic *host_scan_vf(const struct host_scan *s, const struct pci_addr *pf, unsigned index);
+/* Member @i of an IOMMU group, in the order of addresses; NULL past the last. */
+struct nic *host_scan_group(const struct host_scan *s, int group, size_t i);
 struct link *host_scan_link(const struct host_scan *s, int ifindex);
 /* First interface of the function, NULL when it has none visible. */
 struct link *host_scan_nic_link(const struct host_scan *s, const struct nic *n);
 struct vf_attrs *host_scan_vf_attrs(const struct host_scan *s, const struct pci_addr *pf,
 				    unsigned index);
 
-/* The worker's answers; the three parts are asked separately, so that a stuck
- * PF hides its own attributes alone. Decoding fills its part of *ret only. */
+/* The worker's answers; VF attributes are asked separately, so that a stuck PF hides
+ * its own alone. Decoding fills its part of *ret only. "nics" is everything else. */
 json_t *host_nics_to_json(const struct host_scan *s);
 int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err);
+json_t *host_holders_to_json(const struct host_scan *s);
+int host_holders_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err);
 json_t *host_links_to_json(const struct host_scan *s);
 int host_links_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err);
 json_t *host_vfs_to_json(const struct host_scan *s);

@@ -8,12 +8,15 @@
  */
 #include "daemon/host/pci.h"
 
+#include <fcntl.h>
 #include <pci/pci.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/host/pci-ids.h"
 #include "lib/cleanup.h"
 
 #define NAME_MAX_LEN 128
@@ -26,6 +29,7 @@ struct look {
 	struct pci_access *access;
 	struct pci_dev *dev;
 	const char *root;
+	const struct pci_ids *ids;
 	struct nic *n;
 	char vendor[NAME_MAX_LEN], device[NAME_MAX_LEN]; /* copied when nothing can jump */
 };
@@ -74,6 +78,11 @@ static void open_access(struct look *l)
 
 static void look_up_names(struct look *l)
 {
+	if (l->ids) {
+		pci_ids_find(l->ids, l->n->vendor, l->n->device, l->vendor, l->device,
+			     sizeof(l->vendor));
+		return;
+	}
 	/* Without PCI_LOOKUP_NETWORK: no name server is asked. Not udev's hwdb either:
 	 * where there is none each look-up leaks, and pci.ids says the same. */
 	if (!pci_lookup_name(l->access, l->vendor, sizeof(l->vendor),
@@ -152,28 +161,50 @@ static void keep_name(char **ret, const char *name)
 	*ret = *name ? strdup(name) : NULL;
 }
 
-void pci_describe(struct pci_access **access, const char *root, struct nic *n)
+/* Where libpci would read the names; it takes the plain file where the other is missing. */
+static void open_ids(struct pci *pci, const struct pci_access *access)
 {
-	struct look l = { .access = *access, .root = root, .n = n };
+	static const char gz[] = ".gz";
+	_cleanup_free_ char *path = access->id_file_name ? strdup(access->id_file_name) : NULL;
+	size_t len = path ? strlen(path) : 0;
 
-	*access = NULL;
+	pci->tried = true;
+	if (!path)
+		return;
+	if (len > strlen(gz) && !strcmp(path + len - strlen(gz), gz)) {
+		if (faccessat(AT_FDCWD, path, F_OK, 0) == 0)
+			return;
+		path[len - strlen(gz)] = '\0';
+	}
+	if (pci_ids_open(&pci->ids, path) < 0)
+		pci->ids = NULL;
+}
+
+void pci_describe(struct pci *pci, const char *root, struct nic *n)
+{
+	struct look l = { .access = pci->access, .root = root, .n = n };
+
+	pci->access = NULL;
 	if (!l.access) {
 		l.access = pci_alloc();
 		if (!with_trap(open_access, &l))
 			return; /* it never came to hold more than itself */
 	}
+	if (!pci->tried)
+		open_ids(pci, l.access);
+	l.ids = pci->ids;
 	if (with_trap(look, &l) && with_trap(close_dev, &l))
-		*access = l.access;
+		pci->access = l.access;
 	else
 		with_trap(close_access, &l);
 	keep_name(&n->vendor_name, l.vendor);
 	keep_name(&n->device_name, l.device);
 }
 
-struct pci_access *pci_close(struct pci_access *access)
+void pci_done(struct pci *pci)
 {
-	struct look l = { .access = access };
+	struct look l = { .access = pci->access };
 
 	with_trap(close_access, &l);
-	return NULL;
+	*pci = (struct pci){ .ids = pci_ids_close(pci->ids) };
 }

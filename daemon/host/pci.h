@@ -5,10 +5,17 @@
 #include "daemon/host/nic.h"
 
 struct pci_access;
+struct pci_ids;
+
+/* Both made at the first call and kept. */
+struct pci {
+	struct pci_access *access; /* NULL after a call in which libpci gave up */
+	struct pci_ids *ids;	   /* NULL: libpci reads the names (a compressed pci.ids) */
+	bool tried;
+};
 
 /* Fill names and capabilities of @n, whose ids are set; what cannot be read stays
- * unknown. @access is made at the first call and kept (it holds the parsed
- * pci.ids); NULL after a call in which libpci gave up. */
-void pci_describe(struct pci_access **access, const char *root, struct nic *n);
-struct pci_access *pci_close(struct pci_access *access);
+ * unknown. */
+void pci_describe(struct pci *pci, const char *root, struct nic *n);
+void pci_done(struct pci *pci);
 #endif

@@ -13,7 +13,7 @@
 
 struct real {
 	struct nl_sock *nl; /* opened when first needed */
-	struct pci_access *pci;
+	struct pci pci;
 };
 
 static int need_netlink(struct kernel *k, struct vnet_err *err)
@@ -111,7 +111,7 @@ static void real_close(struct kernel *k)
 	struct real *real = k->priv;
 
 	link_close(real->nl);
-	pci_close(real->pci);
+	pci_done(&real->pci);
 	free(real);
 }
 

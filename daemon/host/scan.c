@@ -2,37 +2,153 @@
 /*
  * Theory of operation. A host may have thousands of VFs and a PF that is stuck in
  * the kernel, so the scan (a) asks a VF for nothing that its siblings know: all VFs
- * of a PF have the ids, class, node and capabilities of the first; and (b) reads
- * nothing that takes a device lock: not sriov_numvfs (virtfnN links are counted),
- * uevent, or driver_override, which takes the lock on most kernels and stays unknown
- * here (the driver knob reads it).
+ * of a PF have the ids, class, node and capabilities of the first; (b) asks of each
+ * VF by itself only its IOMMU group and, where it is bound to VFIO, its number there;
+ * what it is bound to, where it lies and which interface it has comes from lists; and
+ * (c) reads nothing that takes a device lock: not sriov_numvfs (virtfnN links are
+ * counted), uevent, or driver_override, which takes the lock on most kernels and stays
+ * unknown here (the driver knob reads it).
  *
- * Order: addresses; drivers, by listing each driver's directory once; every
+ * Order: interfaces; addresses; drivers, by listing each driver's directory once; every
  * function that is no VF, with its class and group; below a PF, its VFs by their
  * virtfnN links; then what is neither a network function, nor in a group with one,
  * nor SR-IOV goes, and the rest is described. A VF's address is above its PF's, so
  * by then it is known as a VF.
+ *
+ * libudev does not list the functions: to make a list it looks each of them up by
+ * itself, with some forty system calls, of which we need nothing.
  */
 #include <errno.h>
-#include <libudev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/host/backend.h"
 #include "daemon/host/facts.h"
+#include "daemon/host/listing.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define CLASS_NETWORK 0x02
 #define CLASS_BRIDGE 0x0604
+#define VFS_MAX 65536 /* as SR-IOV counts them */
+
+/* A number that something at @addr has: an interface's index, a VFIO device's. */
+struct numbered {
+	struct pci_addr addr;
+	int number;
+};
+
+struct table {
+	struct numbered *rows; /* by address, then number */
+	size_t n;
+};
 
 struct scan {
 	struct kernel *k;
+	int devices;	 /* where paths begin that are asked of each VF */
 	struct nic *fns; /* every PCI function, by address */
 	size_t n;
 	int *groups; /* of network functions, sorted */
 	size_t n_groups;
+	struct table links; /* what netlink says of whose interface each is */
+	struct table vfios;
 };
+
+/* ---- tables ---- */
+
+static int table_add(struct table *t, const struct pci_addr *addr, int number)
+{
+	struct numbered *more;
+
+	if (!(t->n & (t->n - 1))) {
+		more = reallocarray(t->rows, t->n ? 2 * t->n : 1, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		t->rows = more;
+	}
+	t->rows[t->n++] = (struct numbered){ *addr, number };
+	return 0;
+}
+
+static int cmp_numbered(const void *a, const void *b)
+{
+	const struct numbered *x = a, *y = b;
+	int r = pci_addr_cmp(&x->addr, &y->addr);
+
+	return r ? r : (x->number > y->number) - (x->number < y->number);
+}
+
+static void table_sort(struct table *t)
+{
+	if (t->n)
+		qsort(t->rows, t->n, sizeof(*t->rows), cmp_numbered);
+}
+
+/* At most @max numbers of @addr, which are the smallest. */
+static unsigned table_get(const struct table *t, const struct pci_addr *addr, int *ret,
+			  unsigned max)
+{
+	size_t low = 0, high = t->n;
+	unsigned n = 0;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (pci_addr_cmp(&t->rows[mid].addr, addr) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < t->n && n < max && pci_addr_eq(&t->rows[low].addr, addr); low++)
+		ret[n++] = t->rows[low].number;
+	return n;
+}
+
+/* /sys/class/vfio-dev has a link ".../0000:01:10.2/vfio-dev/vfio7" for each, so one look
+ * a device instead of a listing. Where it is missing the functions are listed. */
+static int list_vfios(struct scan *sc)
+{
+	static const char between[] = "/vfio-dev/";
+	_cleanup_listing_ struct listing l;
+	const char *name;
+
+	if (!listing_open(&l, sc->k->rootfd, "sys/class/vfio-dev"))
+		return 0;
+	while ((name = listing_next(&l, NULL))) {
+		char target[SYSFS_PATH_MAX], *end;
+		struct pci_addr addr;
+		const char *start;
+		int n = suffix_number(name, "vfio");
+
+		if (n < 0 || file_readlink_at(l.fd, name, target, sizeof(target)) < 0)
+			continue;
+		end = strstr(target, between);
+		if (!end)
+			continue;
+		*end = '\0';
+		start = strrchr(target, '/');
+		if (pci_addr_parse(start ? start + 1 : target, &addr) == 0 &&
+		    table_add(&sc->vfios, &addr, n) < 0)
+			return -ENOMEM;
+	}
+	table_sort(&sc->vfios);
+	return 0;
+}
+
+static int index_links(struct scan *sc, const struct host_scan *s)
+{
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct link *l = &s->links[i];
+
+		if (l->pci.set && table_add(&sc->links, &l->pci, l->ifindex) < 0)
+			return -ENOMEM;
+	}
+	table_sort(&sc->links);
+	return 0;
+}
+
+/* ---- functions ---- */
 
 static int add_function(struct scan *sc, const char *name)
 {
@@ -51,68 +167,25 @@ static int add_function(struct scan *sc, const char *name)
 	return 0;
 }
 
-static struct udev_enumerate *unref_enumerate(struct udev_enumerate *e)
-{
-	return e ? udev_enumerate_unref(e) : NULL;
-}
-
-/* List entries only: making a udev_device of one reads its uevent file. */
-static int list_by_udev(struct scan *sc)
-{
-	struct udev *udev = udev_new();
-	struct udev_enumerate *e = udev ? udev_enumerate_new(udev) : NULL;
-	struct udev_list_entry *entry;
-	int r = e ? udev_enumerate_add_match_subsystem(e, "pci") : -ENOMEM;
-
-	if (r >= 0)
-		r = udev_enumerate_scan_devices(e);
-	if (r >= 0) {
-		udev_list_entry_foreach (entry, udev_enumerate_get_list_entry(e)) {
-			const char *path = udev_list_entry_get_name(entry);
-			const char *base = strrchr(path, '/');
-
-			r = add_function(sc, base ? base + 1 : path);
-			if (r < 0)
-				break;
-		}
-	}
-	unref_enumerate(e);
-	if (udev)
-		udev_unref(udev);
-	return r < 0 ? r : 0;
-}
-
-static int list_by_directory(struct scan *sc)
-{
-	_cleanup_closedir_ DIR *d = kernel_opendir(sc->k, PCI_DEVICES);
-	const struct dirent *e;
-	int r;
-
-	if (!d)
-		return errno == ENOENT ? 0 : -errno; /* a host without PCI */
-	while ((e = next_entry(d))) {
-		r = add_function(sc, e->d_name);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static int cmp_nic(const void *a, const void *b)
 {
 	return pci_addr_cmp(&((const struct nic *)a)->addr, &((const struct nic *)b)->addr);
 }
 
-static int list_functions(struct scan *sc, struct vnet_err *err)
+static int list_functions(struct scan *sc)
 {
-	/* libudev knows /sys alone, not one below another root. */
-	int r = strcmp(sc->k->ops->name, "real") ? list_by_directory(sc) : list_by_udev(sc);
+	_cleanup_listing_ struct listing l;
+	const char *name;
+	int r = 0;
 
-	if (r < 0)
-		return vnet_err_errno(err, r, "list PCI functions");
-	if (sc->n)
+	if (!listing_open(&l, sc->k->rootfd, PCI_DEVICES))
+		return errno == ENOENT ? 0 : -errno; /* a host without PCI */
+	while (r == 0 && (name = listing_next(&l, NULL)))
+		r = add_function(sc, name);
+	if (r == 0 && sc->n)
 		qsort(sc->fns, sc->n, sizeof(*sc->fns), cmp_nic);
-	return 0;
+	sc->devices = take_fd(&l.fd);
+	return r;
 }
 
 static struct nic *find(struct scan *sc, const struct pci_addr *addr)
@@ -122,94 +195,171 @@ static struct nic *find(struct scan *sc, const struct pci_addr *addr)
 	return sc->n ? bsearch(&key, sc->fns, sc->n, sizeof(key), cmp_nic) : NULL;
 }
 
-/* One listing a driver instead of one readlink a function. */
-static void find_drivers(struct scan *sc)
+static void find_bound(struct scan *sc, int drivers, const char *driver)
 {
-	_cleanup_closedir_ DIR *drivers = kernel_opendir(sc->k, PCI_DRIVERS);
-	const struct dirent *e, *bound;
+	_cleanup_listing_ struct listing l;
+	const char *name;
 
-	while (drivers && (e = next_entry(drivers))) {
-		_cleanup_closedir_ DIR *d = NULL;
+	if (!listing_open(&l, drivers, driver))
+		return;
+	while ((name = listing_next(&l, NULL))) {
+		struct pci_addr addr;
+		struct nic *n = pci_addr_parse(name, &addr) < 0 ? NULL : find(sc, &addr);
 
-		if (strlen(e->d_name) >= DRIVER_NAME_MAX)
-			continue;
-		d = kernel_opendir(sc->k, PCI_DRIVERS "/%s", e->d_name);
-		while (d && (bound = next_entry(d))) {
-			struct pci_addr addr;
-			struct nic *n;
-
-			if (pci_addr_parse(bound->d_name, &addr) < 0)
-				continue;
-			n = find(sc, &addr);
-			if (n)
-				memcpy(n->driver, e->d_name, strlen(e->d_name) + 1);
-		}
+		if (n)
+			memcpy(n->driver, driver, strlen(driver) + 1);
 	}
 }
 
-static int read_group(struct kernel *k, const char *addr)
+/* One listing a driver instead of one readlink a function. */
+static void find_drivers(struct scan *sc)
 {
-	char group[16];
+	_cleanup_listing_ struct listing l;
+	const char *name;
 
-	if (kernel_readlink_base(k, group, sizeof(group), PCI_DEVICES "/%s/iommu_group", addr) < 0)
+	if (!listing_open(&l, sc->k->rootfd, PCI_DRIVERS))
+		return;
+	while ((name = listing_next(&l, NULL))) {
+		if (strlen(name) < DRIVER_NAME_MAX)
+			find_bound(sc, l.fd, name);
+	}
+}
+
+static int read_group(const struct scan *sc, const char *addr)
+{
+	char path[PCI_ADDR_STR + sizeof("/iommu_group")], group[16];
+
+	snprintf(path, sizeof(path), "%s/iommu_group", addr);
+	if (file_readlink_base_at(sc->devices, path, group, sizeof(group)) < 0)
 		return -1;
 	return suffix_number(group, "");
 }
 
+/* ---- VFs ---- */
+
+static bool follow_virtfn(int pf_fd, int index, struct pci_addr *ret)
+{
+	char name[24], base[64];
+
+	snprintf(name, sizeof(name), "virtfn%d", index);
+	return file_readlink_base_at(pf_fd, name, base, sizeof(base)) >= 0 &&
+	       pci_addr_parse(base, ret) == 0;
+}
+
+static int routing_id(const struct pci_addr *a)
+{
+	return a->bus << 8 | a->dev << 3 | a->fn;
+}
+
+/* VF @index, where the first one and the distance are known. */
+static struct pci_addr vf_at(const struct pci_addr *first, int distance, int index)
+{
+	int rid = routing_id(first) + distance * index;
+
+	return (struct pci_addr){
+		.set = true,
+		.domain = first->domain,
+		.bus = (uint8_t)(rid >> 8),
+		.dev = (uint8_t)(rid >> 3 & 31),
+		.fn = (uint8_t)(rid & 7),
+	};
+}
+
+/*
+ * VFs lie at equal distances (SR-IOV specification: First VF Offset, VF Stride), and
+ * three links say which: the first two and the last. False where they do not agree
+ * (VFs come or go at this moment, or it is no such host): then each link is followed.
+ */
+static bool vf_distance(int pf_fd, int n, struct pci_addr *ret_first, int *ret_distance)
+{
+	struct pci_addr second, last;
+	int distance;
+
+	if (n < 3 || !follow_virtfn(pf_fd, 0, ret_first) || !follow_virtfn(pf_fd, 1, &second) ||
+	    !follow_virtfn(pf_fd, n - 1, &last))
+		return false;
+	distance = routing_id(&second) - routing_id(ret_first);
+	*ret_distance = distance;
+	return distance > 0 && ret_first->domain == last.domain &&
+	       routing_id(&last) == routing_id(ret_first) + distance * (n - 1);
+}
+
+static void found_vf(struct scan *sc, const struct nic *pf, const struct pci_addr *addr, int index)
+{
+	struct nic *vf = find(sc, addr);
+	char vf_addr[PCI_ADDR_STR];
+
+	if (!vf || vf == pf)
+		return;
+	vf->kind = NIC_VF;
+	vf->pf = pf->addr;
+	vf->vf_index = index;
+	vf->iommu_group = read_group(sc, pci_addr_str(addr, vf_addr));
+	vf->class = pf->class;
+	vf->network = pf->network;
+}
+
 /* The VFs that @pf's links name; those that came after the listing are announced
  * by an event and found by the next scan. */
-static void find_vfs(struct scan *sc, struct nic *pf, DIR *d, const char *pf_addr)
+static void find_vfs(struct scan *sc, struct nic *pf, struct listing *l)
 {
-	const struct dirent *e;
+	struct pci_addr first, addr;
+	const char *name;
+	ino_t inode;
+	int max = -1, distance = 0;
+	bool even;
 
-	while ((e = next_entry(d))) {
-		int index = suffix_number(e->d_name, "virtfn");
-		char vf_addr[PCI_ADDR_STR];
-		struct pci_addr addr;
-		struct nic *vf;
+	while ((name = listing_next(l, &inode))) {
+		int index = suffix_number(name, "virtfn");
 
-		if (index < 0)
+		if (index < 0 || index >= VFS_MAX)
 			continue;
 		pf->num_vfs++;
+		max = index > max ? index : max;
 		if (index == 0)
-			pf->vfs_id = e->d_ino;
-		if (kernel_readlink_pci(sc->k, &addr, PCI_DEVICES "/%s/%s", pf_addr, e->d_name) < 0)
-			continue;
-		vf = find(sc, &addr);
-		if (!vf || vf == pf)
-			continue;
-		vf->kind = NIC_VF;
-		vf->pf = pf->addr;
-		vf->vf_index = index;
-		vf->iommu_group = read_group(sc->k, pci_addr_str(&addr, vf_addr));
-		vf->class = pf->class;
-		vf->network = pf->network;
+			pf->vfs_id = inode;
 	}
+	even = max + 1 == pf->num_vfs && vf_distance(l->fd, pf->num_vfs, &first, &distance);
+	for (int i = 0; i <= max; i++) {
+		if (even)
+			addr = vf_at(&first, distance, i);
+		else if (!follow_virtfn(l->fd, i, &addr))
+			continue;
+		found_vf(sc, pf, &addr, i);
+	}
+}
+
+static void look_at_pf(struct scan *sc, struct nic *n, const char *addr)
+{
+	_cleanup_listing_ struct listing l;
+
+	n->kind = NIC_PF;
+	if (listing_open(&l, sc->devices, addr))
+		find_vfs(sc, n, &l);
+	n->autoprobe =
+		(int)kernel_read_number(sc->k, -1, PCI_DEVICES "/%s/sriov_drivers_autoprobe", addr);
 }
 
 static void look_at_function(struct scan *sc, struct nic *n)
 {
-	_cleanup_closedir_ DIR *d = NULL;
 	char addr[PCI_ADDR_STR];
 	struct kernel *k = sc->k;
+	long long class, vfs;
 
-	d = kernel_opendir(k, PCI_DEVICES "/%s", pci_addr_str(&n->addr, addr));
-	if (!d) {
+	pci_addr_str(&n->addr, addr);
+	class = kernel_read_number(k, -1, PCI_DEVICES "/%s/class", addr);
+	if (class < 0 && !kernel_exists(k, PCI_DEVICES "/%s", addr)) {
 		n->addr.set = false; /* gone meanwhile */
 		return;
 	}
-	n->class = (uint32_t)kernel_read_number(k, 0, PCI_DEVICES "/%s/class", addr) & 0xffffff;
+	n->class = class < 0 ? 0 : (uint32_t) class & 0xffffff;
 	n->network = n->class >> 16 == CLASS_NETWORK;
 	n->bridge = n->class >> 8 == CLASS_BRIDGE;
-	n->iommu_group = read_group(k, addr);
-	if (kernel_exists(k, PCI_DEVICES "/%s/sriov_totalvfs", addr)) {
-		n->kind = NIC_PF;
-		n->total_vfs =
-			(int)kernel_read_number(k, 0, PCI_DEVICES "/%s/sriov_totalvfs", addr);
-		n->autoprobe = (int)kernel_read_number(k, -1,
-						       PCI_DEVICES "/%s/sriov_drivers_autoprobe",
-						       addr);
-		find_vfs(sc, n, d, addr);
+	n->iommu_group = read_group(sc, addr);
+	vfs = kernel_read_number(k, -1, PCI_DEVICES "/%s/sriov_totalvfs", addr);
+	if (vfs >= 0) {
+		n->total_vfs = (int)vfs;
+		look_at_pf(sc, n, addr);
 	} else if (kernel_exists(k, PCI_DEVICES "/%s/physfn", addr)) {
 		n->addr.set = false; /* a VF that its PF does not show yet, or no longer */
 	}
@@ -279,22 +429,30 @@ static void describe(struct kernel *k, struct nic *n)
 	k->ops->describe(k, n);
 }
 
-/* What its driver made of it: an interface, or a VFIO device. */
-static void find_children(struct kernel *k, struct nic *n)
+/* What its driver made of it: an interface, or a VFIO device. What the lists do not
+ * know of is looked for below the function: a virtio NIC's interface hangs one deeper. */
+static void find_children(struct scan *sc, struct nic *n)
 {
 	if (!*n->driver)
 		return;
-	n->vfio_dev = strstr(n->driver, "vfio") ? function_vfio_dev(k, &n->addr) : -1;
-	if (n->network && n->vfio_dev < 0)
-		n->n_ifindex = function_interfaces(k, &n->addr, n->ifindex, ARRAY_SIZE(n->ifindex));
+	n->vfio_dev = -1;
+	if (strstr(n->driver, "vfio") && !table_get(&sc->vfios, &n->addr, &n->vfio_dev, 1))
+		n->vfio_dev = function_vfio_dev(sc->k, &n->addr);
+	if (!n->network || n->vfio_dev >= 0)
+		return;
+	n->n_ifindex = table_get(&sc->links, &n->addr, n->ifindex, ARRAY_SIZE(n->ifindex));
+	if (!n->n_ifindex)
+		n->n_ifindex =
+			function_interfaces(sc->k, &n->addr, n->ifindex, ARRAY_SIZE(n->ifindex));
 }
 
-static void describe_all(struct kernel *k, struct host_scan *s)
+static void describe_all(struct scan *sc, struct host_scan *s)
 {
+	struct kernel *k = sc->k;
 	const struct nic *first = NULL;
 
 	for (size_t i = 0; i < s->n_nics; i++) {
-		find_children(k, &s->nics[i]);
+		find_children(sc, &s->nics[i]);
 		if (s->nics[i].kind != NIC_VF)
 			describe(k, &s->nics[i]);
 	}
@@ -311,10 +469,12 @@ static void describe_all(struct kernel *k, struct host_scan *s)
 	}
 }
 
-static int scan_functions(struct scan *sc, struct host_scan *ret, struct vnet_err *err)
+static int scan_functions(struct scan *sc, struct host_scan *ret)
 {
-	int r = list_functions(sc, err);
+	int r = list_functions(sc);
 
+	if (r == 0)
+		r = list_vfios(sc);
 	if (r < 0)
 		return r;
 	find_drivers(sc);
@@ -323,28 +483,41 @@ static int scan_functions(struct scan *sc, struct host_scan *ret, struct vnet_er
 			look_at_function(sc, &sc->fns[i]);
 	}
 	r = collect_groups(sc);
-	if (r == 0) {
-		drop_unwanted(sc);
-		ret->nics = sc->fns;
-		ret->n_nics = sc->n;
-		r = host_scan_sort(ret);
-	}
 	if (r < 0)
-		return vnet_err_errno(err, r, "list PCI functions");
-	describe_all(sc->k, ret);
-	return 0;
+		return r;
+	drop_unwanted(sc);
+	ret->nics = take_ptr(sc->fns);
+	ret->n_nics = sc->n;
+	r = host_scan_sort(ret);
+	if (r == 0)
+		describe_all(sc, ret);
+	return r;
+}
+
+static void scan_done(struct scan *sc)
+{
+	close_fd(sc->devices);
+	free(sc->fns);
+	free(sc->groups);
+	free(sc->links.rows);
+	free(sc->vfios.rows);
 }
 
 int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err)
 {
-	struct scan sc = { .k = k };
+	struct scan sc = { .k = k, .devices = -1 };
 	struct host_scan s = { 0 };
 	int r;
 
-	r = scan_functions(&sc, &s, err);
-	free(sc.groups);
-	if (!s.nics)
-		free(sc.fns);
+	r = host_scan_links(k, &s, err);
+	if (r == 0) {
+		r = index_links(&sc, &s);
+		if (r == 0)
+			r = scan_functions(&sc, &s);
+		if (r < 0)
+			vnet_err_errno(err, r, "list PCI functions");
+	}
+	scan_done(&sc);
 	if (r == 0)
 		r = facts_scan(k, &s, err);
 	if (r == 0)
@@ -353,14 +526,26 @@ int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err
 		host_scan_done(&s);
 		return r;
 	}
-	/* The other two parts stay with *ret. */
-	s.links = take_ptr(ret->links);
-	s.n_links = ret->n_links;
-	s.vfs = take_ptr(ret->vfs);
+	s.vfs = take_ptr(ret->vfs); /* the other part stays with *ret */
 	s.n_vfs = ret->n_vfs;
 	host_scan_done(ret);
 	*ret = s;
 	return 0;
+}
+
+/* Only who has what open: as for a scan that is not old. */
+int host_scan_holders(struct kernel *k, struct host_scan *ret, struct vnet_err *err)
+{
+	struct host_scan s = { 0 };
+	int r = k->ops->holders(k, &s, err);
+
+	if (r == 0) {
+		free(ret->holders);
+		ret->holders = take_ptr(s.holders);
+		ret->n_holders = s.n_holders;
+	}
+	host_scan_done(&s);
+	return r;
 }
 
 int host_scan_links(struct kernel *k, struct host_scan *ret, struct vnet_err *err)

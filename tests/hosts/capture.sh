@@ -77,6 +77,7 @@ capture_function() { # BDF
 }
 
 mkdir -p "$stage/sys/bus/pci/devices"
+link /sys/class/vfio-dev/*
 for path in /sys/bus/pci/devices/*; do
 	[ ! -e "$path" ] || capture_function "${path##*/}"
 done

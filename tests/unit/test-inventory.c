@@ -229,6 +229,124 @@ static void a_failed_scan_keeps_the_last(void **state)
 	gone(f);
 }
 
+/* ---- answers from memory ---- */
+
+/* In the monitor's place: there are no events of a fake kernel. */
+static bool is_quiet;
+
+bool monitor_quiet(struct monitor *m)
+{
+	(void)m;
+	return is_quiet;
+}
+
+static int64_t vfs_shown(struct fixture *f)
+{
+	return json_integer_value(json_object_get(shown(f, PF), "numVfs"));
+}
+
+static void what_is_known_is_not_read_again(void **state)
+{
+	struct fixture *f = HOST("--existing-vfs", "1", "--pf-up", "0", "--pf-up", "1");
+
+	(void)state;
+	is_quiet = true;
+	assert_int_equal(vfs_shown(f), 1);
+	/* nobody tells of it */
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "0");
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "2");
+	assert_int_equal(vfs_shown(f), 1);
+	is_quiet = false; /* an event waits to be taken in */
+	assert_int_equal(vfs_shown(f), 2);
+	is_quiet = true;
+
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "0");
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "3");
+	assert_int_equal(vfs_shown(f), 2);
+	inventory_changed(f->m.inventory);
+	assert_int_equal(vfs_shown(f), 3);
+
+	/* who is to change something looks at it all the same */
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "0");
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "4");
+	refresh(f);
+	assert_int_equal(nic(f, PF)->num_vfs, 4);
+	is_quiet = false;
+	gone(f);
+}
+
+static void set_done(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	(void)result;
+	done(user, r, err);
+}
+
+static void what_a_worker_set_is_read(void **state)
+{
+	struct fixture *f = HOST("--existing-vfs", "1", "--pf-up", "0", "--pf-up", "1");
+
+	(void)state;
+	is_quiet = true;
+	assert_false(json_is_false(json_object_get(shown(f, PF), "autoprobe")));
+	f->answers = 0;
+	assert_int_equal(workers_call(f->m.workers, PF, "set",
+				      json_pack("{s:s,s:s,s:s}", "knob", "autoprobe", "object", PF,
+						"value", "0"),
+				      5000, set_done, f, &f->err),
+			 0);
+	wait_for(f, 1);
+	assert_true(json_is_false(json_object_get(shown(f, PF), "autoprobe")));
+	is_quiet = false;
+	gone(f);
+}
+
+/* Nobody announces who opens what: it is looked at each time. */
+static void holders_are_never_old(void **state)
+{
+	struct fixture *f =
+		HOST("--existing-vfs", "1", "--bound", "vfio-pci", "--pf-up", "0", "--pf-up", "1");
+	struct pci_addr vf;
+
+	(void)state;
+	is_quiet = true;
+	expect(shown(f, VF0), "state", "free");
+	assert_int_equal(pci_addr_parse(VF0, &vf), 0);
+	assert_int_equal(fake_kernel_hold(f->dir, &vf, 4711, "vm7", &f->err), 0);
+	expect(shown(f, VF0), "reason", "vm7");
+	assert_int_equal(fake_kernel_release(f->dir, &vf, &f->err), 0);
+	expect(shown(f, VF0), "state", "free");
+	fake_host_put(f->dir, "fail", "holders EIO\n");
+	f->answers = 0;
+	inventory_run(&f->m, reply, f);
+	wait_for(f, 1);
+	assert_int_equal(f->r, -EIO);
+	is_quiet = false;
+	gone(f);
+}
+
+/* A PF that is down, or that did not say all, cannot be known. */
+static void what_is_not_announced_is_read(void **state)
+{
+	struct fixture *f = HOST("--existing-vfs", "1");
+
+	(void)state;
+	is_quiet = true;
+	assert_int_equal(vfs_shown(f), 1);
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "0");
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "2");
+	assert_int_equal(vfs_shown(f), 2);
+	gone(f);
+
+	f = HOST("--existing-vfs", "1", "--pf-up", "0", "--pf-up", "1");
+	fake_host_put(f->dir, "fail", "vf_get:" PF " EMSGSIZE\n");
+	assert_int_equal(vfs_shown(f), 1);
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "0");
+	put(f, "sys/bus/pci/devices/" PF "/sriov_numvfs", "2");
+	assert_int_equal(vfs_shown(f), 2);
+	is_quiet = false;
+	gone(f);
+}
+
 /* ---- who uses what ---- */
 
 static void what_the_host_uses(void **state)
@@ -278,10 +396,22 @@ static void a_vf_that_went_elsewhere(void **state)
 {
 	struct fixture *f = HOST("--existing-vfs", "1", "--bound", "igbvf");
 	char path[160];
+	json_t *doc, *links;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/" VF0 "/net/enp1s0v0/ifindex", f->dir);
 	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/fake.json", f->dir);
+	doc = json_load_file(path, 0, NULL);
+	links = json_object_get(doc, "links");
+	for (size_t i = json_array_size(links); i > 0; i--) {
+		const json_t *name = json_object_get(json_array_get(links, i - 1), "name");
+
+		if (strcmp(json_string_value(name), "enp1s0v0") == 0)
+			json_array_remove(links, i - 1);
+	}
+	assert_int_equal(json_dump_file(doc, path, 0), 0);
+	json_decref(doc);
 	expect(shown(f, VF0), "state", "in-use");
 	expect(shown(f, VF0), "reason", "another network namespace");
 	gone(f);
@@ -344,6 +474,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_the_host_uses),
 		cmocka_unit_test(who_holds_a_vf),
 		cmocka_unit_test(a_vf_that_went_elsewhere),
+		cmocka_unit_test(what_is_known_is_not_read_again),
+		cmocka_unit_test(what_a_worker_set_is_read),
+		cmocka_unit_test(holders_are_never_old),
+		cmocka_unit_test(what_is_not_announced_is_read),
 		cmocka_unit_test(why_a_vf_cannot_be_given),
 		cmocka_unit_test(others_are_left_alone),
 		cmocka_unit_test(files_kept_aside_are_shown),

@@ -44,6 +44,21 @@ static json_t *again(json_t *j)
 	return back;
 }
 
+static void check_vfs(const struct host_scan *s)
+{
+	/* described as the first of its PF is, but for what is its own */
+	assert_string_equal(s->nics[3].vendor_name, "Intel");
+	assert_int_equal(s->nics[3].msix_vectors, 3);
+	assert_int_equal(s->nics[3].vfio_dev, -1);
+	assert_int_equal(s->nics[3].iommu_group, 9);
+	assert_null(s->nics[4].vendor_name); /* this one is another */
+	assert_int_equal(s->nics[4].vendor, 32903);
+	assert_ptr_equal(host_scan_group(s, 9, 0), &s->nics[3]);
+	assert_null(host_scan_group(s, 9, 1));
+	assert_true(s->has_iommufd && s->has_vfio_pci && s->unsafe_interrupts &&
+		    s->intr_remap == 1);
+}
+
 static void test_nics_round_trip(void **state)
 {
 	_cleanup_json_ json_t *j = NULL;
@@ -60,8 +75,14 @@ static void test_nics_round_trip(void **state)
 		" \"resetMethod\": \"flr pm\", \"totalVfs\": 8, \"numVfs\": 1, \"autoprobe\": 0,"
 		" \"ifindex\": [3, 4]},"
 		" {\"addr\": \"0000:01:10.0\", \"kind\": \"vf\", \"pf\": \"0000:01:00.0\","
-		"  \"vfIndex\": 0, \"vfioDev\": 0},"
+		"  \"class\": 131072, \"vendor\": 32902, \"msixVectors\": 3,"
+		"  \"vendorName\": \"Intel\", \"vfIndex\": 0, \"vfioDev\": 0},"
+		" {\"addr\": \"0000:01:10.4\", \"kind\": \"vf\", \"pf\": \"0000:01:00.0\","
+		"  \"class\": 131072, \"vendor\": 32903, \"vfIndex\": 2},"
+		" {\"addr\": \"0000:01:10.2\", \"kind\": \"vf\", \"pf\": \"0000:01:00.0\","
+		"  \"vfIndex\": 1, \"iommuGroup\": 9, \"driver\": \"igbvf\"},"
 		" {\"addr\": \"0000:00:01.0\", \"kind\": \"plain\", \"bridge\": true}],"
+		" \"links\": [{\"ifindex\": 3, \"name\": \"eth3\"}],"
 		" \"holders\": [{\"pid\": 5, \"comm\": \"q\", \"guest\": \"vm1\","
 		"  \"iommuGroup\": 7, \"node\": \"/dev/vfio/7\"}],"
 		" \"vdpas\": [{\"name\": \"a\", \"mgmtdev\": \"m\", \"driver\": \"vhost_vdpa\","
@@ -71,7 +92,7 @@ static void test_nics_round_trip(void **state)
 		0, NULL);
 	assert_non_null(j);
 	assert_int_equal(host_nics_from_json(j, &s, &err), 0);
-	assert_int_equal(s.n_nics, 3);
+	assert_int_equal(s.n_nics, 5);
 	assert_true(s.nics[0].bridge); /* sorted */
 	assert_int_equal(s.nics[0].iommu_group, -1);
 	assert_int_equal(s.nics[1].iommu_group, 0);
@@ -80,7 +101,8 @@ static void test_nics_round_trip(void **state)
 	assert_ptr_equal(host_scan_vf(&s, &s.nics[1].addr, 0), &s.nics[2]);
 	assert_int_equal(s.nics[2].vfio_dev, 0);
 	assert_int_equal(s.holders[0].vfio_dev, -1);
-	assert_true(s.has_iommufd && s.has_vfio_pci && s.unsafe_interrupts && s.intr_remap == 1);
+	assert_string_equal(s.links[0].name, "eth3");
+	check_vfs(&s);
 
 	json_decref(j);
 	j = again(host_nics_to_json(&s));
@@ -88,6 +110,8 @@ static void test_nics_round_trip(void **state)
 	before = text_of(host_nics_to_json(&s));
 	after = text_of(host_nics_to_json(&back));
 	assert_string_equal(before, after);
+	assert_null(json_object_get(json_array_get(json_object_get(j, "nics"), 3), "vendor"));
+	assert_non_null(json_object_get(json_array_get(json_object_get(j, "nics"), 4), "vendor"));
 	host_scan_done(&s);
 	host_scan_done(&back);
 	assert_int_equal(s.n_nics, 0);

@@ -153,6 +153,72 @@ static void test_vfs(void **state)
 	assert_int_equal(vf("0000:01:00.0", 1)->n_ifindex, 0);
 }
 
+/* More than two: only the ends are followed. Where they do not agree, each one is. */
+static void test_distances(void **state)
+{
+	(void)state;
+	tree_vf(&t, "0000:01:00.0", 3, "0000:01:10.6", 23);
+	tree_vf(&t, "0000:01:00.0", 4, "0000:01:11.0", 24);
+	/* never in a kernel: it tells whether the link was read */
+	tree_link(&t, "../0000:01:11.0", DEVICES "/0000:01:00.0/virtfn3");
+	scan();
+	assert_int_equal(vf("0000:01:00.0", 3)->addr.fn, 6);
+	assert_int_equal(vf("0000:01:00.0", 3)->iommu_group, 23);
+	assert_int_equal(vf("0000:01:00.0", 4)->addr.dev, 0x11);
+	assert_int_equal(nic("0000:01:00.0")->num_vfs, 5);
+
+	/* the last lies elsewhere: the third's own link counts again */
+	tree_link(&t, "../0000:01:10.6", DEVICES "/0000:01:00.0/virtfn3");
+	tree_vf(&t, "0000:01:00.0", 5, "0000:02:1f.7", 25);
+	scan();
+	assert_int_equal(vf("0000:01:00.0", 3)->addr.fn, 6);
+	assert_int_equal(vf("0000:01:00.0", 5)->addr.bus, 2);
+	assert_int_equal(vf("0000:01:00.0", 5)->iommu_group, 25);
+
+	/* one is not there yet: the numbers have a gap */
+	tree_vf(&t, "0000:01:00.0", 7, "0000:01:11.6", 27);
+	scan();
+	assert_null(vf("0000:01:00.0", 6));
+	assert_int_equal(vf("0000:01:00.0", 7)->iommu_group, 27);
+	assert_int_equal(nic("0000:01:00.0")->num_vfs, 7);
+}
+
+/* VFIO's class lists its devices; one that it does not know yet is looked at itself. */
+static void test_vfio_class(void **state)
+{
+	(void)state;
+	tree_dir(&t, "sys/class/vfio-dev");
+	scan();
+	assert_int_equal(vf("0000:01:00.0", 1)->vfio_dev, 5);
+	tree_link(&t, "../../devices/pci0000:00/0000:01:10.2/vfio-dev/vfio6",
+		  "sys/class/vfio-dev/vfio6");
+	tree_link(&t, "../../devices/pci0000:00/0000:01:10.4/vfio-dev/vfio7",
+		  "sys/class/vfio-dev/vfio7");
+	scan();
+	assert_int_equal(vf("0000:01:00.0", 1)->vfio_dev, 6);
+	assert_int_equal(vf("0000:01:00.0", 2)->vfio_dev, -1); /* no driver: it just went */
+}
+
+/* What netlink says of an interface's parent counts before what lies below it. */
+static void test_interfaces(void **state)
+{
+	(void)state;
+	tree_bind(&t, "0000:01:10.1", "igbvf");
+	tree_bind(&t, "0000:01:10.3", "igbvf");
+	tree_interface(&t, "0000:01:10.3", "eth33", 33);
+	t.links[0] = (struct link){ .ifindex = 41, .pci = addr("0000:01:10.1") };
+	t.links[1] = (struct link){ .ifindex = 40, .pci = addr("0000:01:10.1") };
+	t.links[2] = (struct link){ .ifindex = 5, .pci = addr("0000:01:10.5") };
+	t.n_links = 3;
+	scan();
+	assert_int_equal(s.n_links, 3);
+	assert_int_equal(vf("0000:01:00.1", 0)->n_ifindex, 2);
+	assert_int_equal(vf("0000:01:00.1", 0)->ifindex[0], 40);
+	assert_int_equal(vf("0000:01:00.1", 0)->ifindex[1], 41);
+	assert_int_equal(vf("0000:01:00.1", 1)->ifindex[0], 33);
+	assert_int_equal(vf("0000:01:00.1", 2)->n_ifindex, 0); /* it has no driver */
+}
+
 /* A VF comes and goes in steps: half a VF is none. */
 static void test_half_a_vf(void **state)
 {
@@ -319,6 +385,9 @@ int main(void)
 		CASE(test_what_is_shown),
 		CASE(test_pf),
 		CASE(test_vfs),
+		CASE(test_distances),
+		CASE(test_vfio_class),
+		CASE(test_interfaces),
 		CASE(test_half_a_vf),
 		CASE(test_host_facts),
 		CASE(test_vdpa),
