@@ -180,6 +180,10 @@ int journal_open(struct journal **ret, int runtime_fd, const char *file, struct 
 	if (r < 0)
 		goto fail;
 	text[n] = '\0';
+	if (!strchr(text, '\n')) {
+		r = vnet_err_set(err, -ENODATA, VNET_E_FAILED, "journal %s is empty", file);
+		goto fail;
+	}
 	for (line = text; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
 		r = journal_line(j, line, ++lineno, &why);

@@ -35,6 +35,10 @@ const struct pool *pools_at(const struct pools *p, size_t i); /* sorted by name;
 /* By name, interface name or PCI address of the PF. */
 const struct pool *pools_find(const struct pools *p, const char *name);
 const struct pool *pools_by_pf(const struct pools *p, const struct pci_addr *pf);
+/* pool-none.c. Why @nic is no pool and gives no VFs, and what to do. */
+void pool_why_none(const struct nic *nic, char *ret, size_t size);
+/* The error for a name that pools_find() does not know. */
+int pools_none(struct manager *m, const char *name, struct vnet_err *err);
 /* To be called before the VF count is first written: on disk, then in memory. */
 int pools_mark_created(struct pools *p, const struct pci_addr *pf, struct vnet_err *err);
 /* The attempt after pools_mark_created() made none. */

@@ -260,10 +260,7 @@ static int ask_mode(struct manager *m, const char *name, const struct vnet_reque
 	if (r->pool[0]) {
 		pool = pools_find(m->pools, r->pool);
 		if (!pool)
-			return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
-					    "there is no pool %s: `vnetctl inventory` shows those "
-					    "there are",
-					    r->pool);
+			return pools_none(m, r->pool, err);
 		e = ask_pool(m, mode, pool, r, guest, self, ret, err);
 	} else {
 		for (size_t i = 0; e == 0 && (pool = pools_at(m->pools, i)); i++)
