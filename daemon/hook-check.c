@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/attachment.h"
+#include "daemon/pool.h"
 
 static int spoilt(struct vnet_err *err, const char *name, const char *what, const char *guest)
 {
@@ -66,6 +67,27 @@ int hook_check_guest(const struct guest *g, struct vnet_err *err)
 				 g->name);
 	}
 	return r;
+}
+
+int hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic *pf,
+	       struct vnet_err *err)
+{
+	const struct host_scan *s = inventory_scan(m->inventory);
+	char why[REASON_MAX], addr[PCI_ADDR_STR], mac[MAC_STR];
+
+	/* Its permanent MAC shows only while its driver has it. */
+	if (!pf && nic->pf.set)
+		pf = host_scan_nic(s, &nic->pf);
+	if (pf && pf->kind == NIC_PF && !pools_by_pf(m->pools, &pf->addr)) {
+		pool_why_none(pf, why, sizeof(why));
+		return vnet_err_set(err, -ENODEV, VNET_E_FAILED, "%s: its PF gives no VFs: %s",
+				    nic->name, why);
+	}
+	return vnet_err_set(
+		err, -ENODEV, VNET_E_NOT_FOUND,
+		"%s: its PF (%s, permanent MAC %s) is not on this host: see `vnetctl inventory`",
+		nic->name, pci_addr_str(&nic->pf, addr) ?: "address unknown",
+		mac_str(&nic->pf_mac, mac));
 }
 
 int hook_check_index(const struct guest_nic *nic, const struct pci_addr *pf, int count,

@@ -251,20 +251,11 @@ static int make_attachment(struct hook *h, const struct guest_nic *nic, struct a
 	const struct pool *pool = pf ? pools_by_pf(m->pools, &pf->addr) : NULL;
 	const struct vnet_attachment *other = pf ? attachments_holder(as, &pf->addr, nic->vf_index)
 						 : NULL;
-	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR], mac[MAC_STR], why[REASON_MAX];
+	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
 	struct attachment *a;
 
-	if (!pf)
-		return vnet_err_set(err, -ENODEV, VNET_E_NOT_FOUND,
-				    "%s: its PF (%s, permanent MAC %s) is not on this host: see "
-				    "`vnetctl inventory`",
-				    nic->name, pci_addr_str(&nic->pf, addr) ?: "address unknown",
-				    mac_str(&nic->pf_mac, mac));
-	if (!pool) {
-		pool_why_none(pf, why, sizeof(why));
-		return vnet_err_set(err, -ENODEV, VNET_E_FAILED, "%s: its PF gives no VFs: %s",
-				    nic->name, why);
-	}
+	if (!pool)
+		return hook_no_pf(m, nic, pf, err);
 	if (hook_check_index(nic, &pf->addr, pool->count, err) < 0)
 		return err->code;
 	if (other)
