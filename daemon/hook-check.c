@@ -78,7 +78,8 @@ int hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic 
 	/* Its permanent MAC shows only while its driver has it. */
 	if (!pf && nic->pf.set)
 		pf = host_scan_nic(s, &nic->pf);
-	if (pf && pf->kind == NIC_PF && !pools_by_pf(m->pools, &pf->addr)) {
+	if (pf && pf->kind == NIC_PF &&
+	    (!pools_by_pf(m->pools, &pf->addr) || !host_scan_nic_link(s, pf))) {
 		pool_why_none(pf, why, sizeof(why));
 		return vnet_err_set(err, -ENODEV, VNET_E_FAILED, "%s: its PF gives no VFs: %s",
 				    nic->name, why);

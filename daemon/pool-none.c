@@ -35,8 +35,8 @@ void pool_why_none(const struct nic *nic, char *ret, size_t size)
 			 addr, nic->driver);
 	else
 		snprintf(ret, size,
-			 "%s has no network interface here (driver %s): bind it to its network "
-			 "driver",
+			 "%s has no network interface here (driver %s): it is in another network "
+			 "namespace, or needs its network driver",
 			 addr, nic->driver);
 }
 

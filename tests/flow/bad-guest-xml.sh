@@ -44,11 +44,16 @@ entry() { # ATTRIBUTE VALUE: of the NIC's entry in our metadata
 
 padding() { head -c "$1" /dev/zero | tr '\0' "$2"; } # BYTES CHARACTER
 
-new_host --pf-up 0
-shut_off vm1
-start
-expect 0 "VF 0 of enp1s0.*reserved" attach vm1 --pool enp1s0 --mac $mac --vlan 100
-sed 's/<domain /<domain id="7" /' "$host/guests/vm1.xml" >"$work/good"
+# A shut-off vm1 has a NIC; as libvirt starts it, its XML would be $work/good.
+reserve() {
+	new_host --pf-up 0
+	shut_off vm1
+	start
+	expect 0 "VF 0 of enp1s0.*reserved" attach vm1 --pool enp1s0 --mac $mac --vlan 100
+	sed 's/<domain /<domain id="7" /' "$host/guests/vm1.xml" >"$work/good"
+}
+
+reserve
 keep reserved
 remember
 
@@ -216,14 +221,25 @@ hook vm1 release destroyed <"$xml" || fail "the release fails"
 back_as reserved
 unchanged "at the end"
 
-note "the PF's driver is away: said at the start, for libvirt does not know"
+note "the PF's interface went elsewhere, or its driver is away"
+gone() { # PATTERN [MORE FILES THAT ARE AWAY]
+	local pf=$host/sys/bus/pci/devices/$pf0 pattern=$1
+	shift
+	xml=$work/xml
+	reserve
+	cp "$work/good" "$xml"
+	stop
+	change_fake '.links |= map(select(.name != "enp1s0"))'
+	rm -rf "$host/sys/class/net/enp1s0" "$(realpath "$pf")/net" "$@"
+	start
+	expect 0 'vm1/net0 +reserved' list
+	remember
+	refused "${FUNCNAME[1]}" "^vnetd: guest vm1: net0: its PF gives no VFs: 0000:01:00.0 $pattern"
+}
+no_interface() { gone 'has no network interface here \(driver igb\)'; }
+no_driver() {
+	gone '.*82576.* has no driver, .* only with its network driver' \
+		"$host/sys/bus/pci/devices/$pf0/driver" "$host/sys/bus/pci/drivers/igb/$pf0"
+}
 stop
-pf=$host/sys/bus/pci/devices/$pf0
-rm "$pf/driver"
-change_fake '.links |= map(select(.name != "enp1s0"))'
-rm -rf "$host/sys/class/net/enp1s0" "$(realpath "$pf")/net"
-start
-expect 0 'vm1/net0 +reserved' list
-remember
-cp "$work/good" "$xml"
-refused "no driver" '^vnetd: guest vm1: net0: its PF gives no VFs: 0000:01:00.0 .* has no driver, .* its network driver'
+side_by_side no_interface no_driver
