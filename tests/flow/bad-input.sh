@@ -173,6 +173,17 @@ done
 rm "$host/guests/vm2.refuse"
 unchanged "no place in the guest"
 
+note "a VF that somebody gave VLAN 4095, which igb takes: not for us, but that is what it gets back"
+new_host --pf-up 0 --existing-vfs 7
+change_fake '.vfs["0000:01:00.0"][0].vlan = "4095 qos 7"'
+keep found
+start
+expect 0 '"id": 4095' --json inventory
+expect 0 '^vm1/net0: ' attach vm1 --pool enp1s0
+same "VF" null "$(fake '.vfs["0000:01:00.0"][0].vlan')"
+expect 0 'is detached' detach vm1
+back_as found
+
 note "a PF without a driver is no pool, and says what it needs"
 new_host --pf-unbound 0
 start
