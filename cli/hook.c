@@ -30,6 +30,7 @@
 #define TIMEOUT_SEC_MAX 3600
 #define NAMESPACE "urn:vnetd:1"
 #define XML_MAX (4u * 1024 * 1024) /* of a guest; more is no guest of ours */
+#define CALL_MAX (256u * 1024) /* vnetd takes no longer message: WIRE_MESSAGE_MAX of lib/wire.h */
 #define REPLY_MAX (64u * 1024)
 
 struct operation {
@@ -276,8 +277,18 @@ static int ask(const char *object, char **argv, const char *xml)
 	char text[256];
 	size_t len = 0;
 	char *call = make_call(object, argv, xml, &len), *why;
-	int fd = call ? connect_to(path) : -1;
+	int fd;
 
+	if (call && len - 1 > CALL_MAX) {
+		snprintf(
+			text, sizeof(text),
+			"the XML of %.128s is too large for vnetd: %zu bytes as a message, at most "
+			"%u: virsh edit",
+			argv[1], len - 1, CALL_MAX);
+		complain(text);
+		return 1;
+	}
+	fd = call ? connect_to(path) : -1;
 	if (fd < 0) {
 		snprintf(text, sizeof(text),
 			 "cannot reach vnetd at %s, which gives this guest its NICs: %s: systemctl "

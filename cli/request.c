@@ -69,6 +69,20 @@ static void add_vlan(struct argp_state *state, struct request_args *a, const cha
 	json_put(a->params, "vlan", j);
 }
 
+/* Of two, one was a mistake. Several --mode are one list. */
+static void once(struct argp_state *state, const char *option, bool is_given)
+{
+	if (is_given)
+		argp_error(state, "--%s is given twice", option);
+}
+
+static void put_once(struct argp_state *state, struct request_args *a, const char *option,
+		     const char *value)
+{
+	once(state, option, json_object_get(a->params, option));
+	cli_put(a->params, option, value);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct request_args *a = state->input;
@@ -83,15 +97,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		add_modes(state, a, arg);
 		return 0;
 	case KEY_POOL:
-		cli_put(a->params, "pool", arg);
+		put_once(state, a, "pool", arg);
 		return 0;
 	case KEY_NAME:
+		once(state, "name", a->name);
 		a->name = arg;
 		return 0;
 	case KEY_MAC:
-		cli_put(a->params, "mac", arg);
+		put_once(state, a, "mac", arg);
 		return 0;
 	case KEY_VLAN:
+		once(state, "vlan", json_object_get(a->params, "vlan"));
 		add_vlan(state, a, arg);
 		return 0;
 	case CLI_KEY_LIVE:

@@ -195,7 +195,7 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct candi
 		      struct vnet_err *err)
 {
 	struct vnet_attachment *a = &ask->a;
-	char who[128];
+	char who[128], mac[MAC_STR];
 	int r;
 
 	a->asked = ask->request;
@@ -217,8 +217,9 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct candi
 		pools_make_mac(ask->m->pools, &a->pf, &a->mac);
 	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
 	if (who[0] && ask->request.has_mac)
-		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "the MAC is taken: %s has it",
-				    who);
+		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
+				    "MAC %s is taken: %s has it; give another --mac or none",
+				    mac_str(&a->mac, mac), who);
 	plan_warn(ask, c);
 	return select_plan(ask->m, a, g, &ask->steps, err);
 }

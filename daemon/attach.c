@@ -442,7 +442,7 @@ static void attach_begin(struct manager *m, struct waiter *w)
 		return;
 	if (!g || attach_name(m, g, &w->request, name, &err) < 0 ||
 	    !(a = attachment_new(m->attachments, &err))) {
-		vnet_err_wrap(&err, "attach");
+		vnet_err_wrap(&err, "attach %s", w->request.guest);
 		w->reply(w->user, err.code, NULL, &err);
 		return;
 	}

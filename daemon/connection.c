@@ -280,7 +280,7 @@ int connection_new(struct server *s, int fd, struct peer *peer, struct account *
 	conn->server = s;
 	conn->account = account;
 	account->n_connections++;
-	s->n_connections++;
+	s->crowded |= ++s->n_connections >= CROWD;
 	conn->next = s->connections;
 	s->connections = conn;
 	return 0;

@@ -50,7 +50,7 @@ static void unreserve(struct manager *m, struct waiter *w, const struct vnet_att
 	int r;
 
 	if (!a) {
-		vnet_err_wrap(&err, "detach");
+		vnet_err_wrap(&err, "detach %s", w->request.guest);
 		w->reply(w->user, err.code, NULL, &err);
 		return;
 	}
@@ -175,7 +175,7 @@ static void detach_begin(struct manager *m, struct waiter *w)
 	if (r == 0)
 		r = may_begin(&f, scope, &err);
 	if (r < 0) {
-		vnet_err_wrap(&err, "detach");
+		vnet_err_wrap(&err, "detach %s", w->request.guest);
 		w->reply(w->user, err.code, NULL, &err);
 		return;
 	}

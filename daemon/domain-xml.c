@@ -18,6 +18,7 @@
 #include "daemon/domains.h"
 #include "daemon/xml.h"
 #include "lib/cleanup.h"
+#include "lib/json.h"
 
 static void cleanup_node(xmlNode **node)
 {
@@ -62,9 +63,15 @@ static int nic_field(const xmlNode *n, struct guest_nic *nic, const char *name, 
 	return 0;
 }
 
+/* What is not known is left out, so zero is no address either. */
 static int set_mac(const char *text, void *ret)
 {
-	return mac_parse(text, ret);
+	struct mac mac;
+
+	if (mac_parse(text, &mac) < 0 || mac_is_zero(&mac) || mac_is_multicast(&mac))
+		return -EINVAL;
+	*(struct mac *)ret = mac;
+	return 0;
 }
 
 static int set_pci(const char *text, void *ret)
@@ -88,6 +95,19 @@ static int set_index(const char *text, void *ret)
 	return 0;
 }
 
+static int nic_word(const xmlNode *n, const struct guest_nic *nic, const char *name, char *ret,
+		    size_t size, struct vnet_err *err)
+{
+	if (xml_attribute(n, name, ret, size) == XML_ATTR_TOO_LONG)
+		return bad_nic(nic, name, "(too long)", err);
+	/* It goes into state files, which are read back strictly. */
+	for (const char *p = ret; *p; p++) {
+		if (json_control_len(p))
+			return bad_nic(nic, name, "(a control character)", err);
+	}
+	return 0;
+}
+
 static int read_nic(const xmlNode *n, struct guest_nic *ret, struct vnet_err *err)
 {
 	struct guest_nic nic = { .vf_index = -1 };
@@ -97,11 +117,11 @@ static int read_nic(const xmlNode *n, struct guest_nic *ret, struct vnet_err *er
 	if (xml_attribute(n, "name", nic.name, sizeof(nic.name)) != XML_ATTR_HERE ||
 	    model_check_nic_name(nic.name, &why) < 0)
 		return bad_nic(&nic, "name", nic.name, err);
-	if (xml_attribute(n, "mode", nic.mode, sizeof(nic.mode)) == XML_ATTR_TOO_LONG)
-		return bad_nic(&nic, "mode", "(too long)", err);
-	if (xml_attribute(n, "pool", nic.pool, sizeof(nic.pool)) == XML_ATTR_TOO_LONG)
-		return bad_nic(&nic, "pool", "(too long)", err);
-	r = nic_field(n, &nic, "mac", &nic.mac, set_mac, err);
+	r = nic_word(n, &nic, "mode", nic.mode, sizeof(nic.mode), err);
+	if (r == 0)
+		r = nic_word(n, &nic, "pool", nic.pool, sizeof(nic.pool), err);
+	if (r == 0)
+		r = nic_field(n, &nic, "mac", &nic.mac, set_mac, err);
 	if (r == 0)
 		r = nic_field(n, &nic, "vlan", &nic.vlan, set_vlan, err);
 	if (r == 0)
@@ -117,7 +137,16 @@ static int read_nic(const xmlNode *n, struct guest_nic *ret, struct vnet_err *er
 	return r;
 }
 
-/* @strict: a NIC that cannot be read is an error, else it is left out. */
+static bool is_named(const struct guest_nic *nics, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(nics[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* @strict: a NIC that cannot be read, or comes twice, is an error, else it is left out. */
 static int read_nics(const xmlNode *element, bool strict, struct guest_nic **ret, size_t *ret_n,
 		     struct vnet_err *err)
 {
@@ -135,6 +164,8 @@ static int read_nics(const xmlNode *element, bool strict, struct guest_nic **ret
 			return vnet_err_errno(err, -ENOMEM, "vnetd's metadata of the guest");
 		nics = more;
 		r = read_nic(c, &nics[n], strict ? err : NULL);
+		if (r == 0 && is_named(nics, n, nics[n].name))
+			r = bad_nic(&nics[n], "name", "(comes twice)", strict ? err : NULL);
 		if (r == 0)
 			n++;
 		else if (strict)
@@ -258,6 +289,18 @@ static int read_devices(struct guest *g, const xmlNode *root, bool live, struct 
 	return r;
 }
 
+/* It becomes part of file names. */
+static bool is_uuid(const char *s)
+{
+	static const char form[UUID_STR] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (size_t i = 0; i < UUID_STR - 1; i++) {
+		if (form[i] == 'x' ? !isxdigit((unsigned char)s[i]) : s[i] != form[i])
+			return false;
+	}
+	return s[UUID_STR - 1] == '\0';
+}
+
 static int read_head(struct guest *g, const xmlNode *root, struct vnet_err *err)
 {
 	if (!xml_is_element(root, "domain"))
@@ -265,7 +308,7 @@ static int read_head(struct guest *g, const xmlNode *root, struct vnet_err *err)
 				    "XML of something else than a guest");
 	xml_content(xml_child(root, "name"), g->name, sizeof(g->name));
 	xml_content(xml_child(root, "uuid"), g->uuid, sizeof(g->uuid));
-	if (!g->name[0] || strlen(g->uuid) != UUID_STR - 1)
+	if (!g->name[0] || !is_uuid(g->uuid))
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
 				    "a libvirt domain's XML without %s",
 				    g->name[0] ? "UUID" : "name");
@@ -314,52 +357,6 @@ int domain_xml_parse(const char *live, const char *config, struct guest *ret, st
 	else
 		*ret = g;
 	return r;
-}
-
-/* ---- what was read ---- */
-
-void guest_done(struct guest *g)
-{
-	free(g->hostdevs);
-	free(g->nics);
-	free(g->config_nics);
-	free(g->macs);
-	memset(g, 0, sizeof(*g));
-}
-
-const struct guest_hostdev *guest_device(const struct guest *g, const char *nic_name,
-					 enum domains_where where)
-{
-	const size_t prefix = strlen(VNETD_ALIAS_PREFIX);
-
-	for (size_t i = 0; i < g->n_hostdevs; i++) {
-		const struct guest_hostdev *h = &g->hostdevs[i];
-
-		if ((where == IN_LIVE ? h->live : h->config) &&
-		    strncmp(h->alias, VNETD_ALIAS_PREFIX, prefix) == 0 &&
-		    strcmp(h->alias + prefix, nic_name) == 0)
-			return h;
-	}
-	return NULL;
-}
-
-bool guest_has_nic(const struct guest *g, const char *nic_name)
-{
-	return guest_device(g, nic_name, IN_LIVE);
-}
-
-bool guest_config_has_nic(const struct guest *g, const char *nic_name)
-{
-	return guest_device(g, nic_name, IN_CONFIG);
-}
-
-const struct guest_nic *guest_config_nic(const struct guest *g, const char *nic_name)
-{
-	for (size_t i = 0; i < g->n_config_nics; i++) {
-		if (strcmp(g->config_nics[i].name, nic_name) == 0)
-			return guest_config_has_nic(g, nic_name) ? &g->config_nics[i] : NULL;
-	}
-	return NULL;
 }
 
 /* ---- writing ---- */

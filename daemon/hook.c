@@ -252,23 +252,16 @@ static int make_attachment(struct hook *h, const struct guest_nic *nic, struct a
 	struct manager *m = as->m;
 	const struct nic *pf = find_pf(inventory_scan(m->inventory), nic);
 	const struct pool *pool = pf ? pools_by_pf(m->pools, &pf->addr) : NULL;
+	const struct uplink *u = pf ? pools_uplink(m->pools, &pf->addr) : NULL;
 	const struct vnet_attachment *other = pf ? attachments_holder(as, &pf->addr, nic->vf_index)
 						 : NULL;
-	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR], mac[MAC_STR];
+	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
 	struct attachment *a;
 
-	if (!pf)
-		return vnet_err_set(err, -ENODEV, VNET_E_NOT_FOUND,
-				    "%s: its PF (%s, permanent MAC %s) is not on this host: see "
-				    "`vnetctl inventory`",
-				    nic->name, pci_addr_str(&nic->pf, addr) ?: "address unknown",
-				    mac_str(&nic->pf_mac, mac));
-	if (!pool)
-		return vnet_err_set(err, -ENODEV, VNET_E_FAILED,
-				    "%s: its PF %s gives no VFs: it needs its network driver (now: "
-				    "%s)",
-				    nic->name, pci_addr_str(&pf->addr, addr),
-				    pf->driver[0] ? pf->driver : "none");
+	if (!pool || !u)
+		return hook_no_pf(m, nic, pf, err);
+	if (hook_check_index(nic, &pf->addr, u->count, err) < 0)
+		return err->code;
 	if (other)
 		return vnet_err_set(err, -EBUSY, VNET_E_IN_USE, "%s: VF %d of %s: %s has it (%s)",
 				    nic->name, nic->vf_index, pci_addr_str(&pf->addr, addr),
@@ -282,9 +275,9 @@ static int make_attachment(struct hook *h, const struct guest_nic *nic, struct a
 	snprintf(a->v.pool, sizeof(a->v.pool), "%s", pool->name);
 	snprintf(a->v.why, sizeof(a->v.why), "the guest's configuration names it");
 	a->v.pf = pf->addr;
-	a->named = nic->vf;
+	a->named = hook_device(&h->guest, nic->name)->addr; /* what libvirt will open */
 	a->where = IN_LIVE;
-	a->idle_back = pools_uplink(m->pools, &pf->addr)->created;
+	a->idle_back = u->created;
 	a->by_hook = true;
 	a->hook = h;
 	*ret = a;
@@ -312,11 +305,6 @@ static int probe(struct attachment *a, struct vnet_err *err)
 
 /* ---- prepare ---- */
 
-static bool has_device(const struct guest *g, const char *nic_name)
-{
-	return guest_device(g, nic_name, IN_LIVE) || guest_device(g, nic_name, IN_CONFIG);
-}
-
 static void drop_made(struct hook *h)
 {
 	struct attachment *a, *next;
@@ -337,7 +325,7 @@ static int make_all(struct hook *h, struct vnet_err *err)
 	for (size_t i = 0; r == 0 && i < h->guest.n_nics; i++) {
 		const struct guest_nic *nic = &h->guest.nics[i];
 
-		if (!has_device(&h->guest, nic->name))
+		if (!hook_device(&h->guest, nic->name))
 			continue; /* an entry that was left behind */
 		r = make_attachment(h, nic, &a, err);
 		if (r == 0)
@@ -383,7 +371,7 @@ static bool pf_is_missing(const struct hook *h)
 		const struct guest_nic *nic = &h->guest.nics[i];
 		const struct nic *pf = find_pf(s, nic);
 
-		if (has_device(&h->guest, nic->name) &&
+		if (hook_device(&h->guest, nic->name) &&
 		    (!pf || !pools_by_pf(h->owner->m->pools, &pf->addr)))
 			return true;
 	}
@@ -511,9 +499,13 @@ static int hook_new(struct attachments *as, const char *xml, bool release, struc
 	/* A guest that starts has its id already, one that ended has none any more. */
 	r = domain_xml_parse(release ? NULL : xml, release ? xml : NULL, &h->guest, err);
 	if (r == 0 && h->guest.n_nics > HOOK_NICS_MAX)
-		r = vnet_err_set(err, -E2BIG, VNET_E_LIMIT, "guest %s has more than %d NICs",
-				 h->guest.name, HOOK_NICS_MAX);
+		r = vnet_err_set(err, -E2BIG, VNET_E_LIMIT,
+				 "vnetd's metadata has more than %d NICs", HOOK_NICS_MAX);
+	if (r == 0 && !release)
+		r = hook_check_guest(&h->guest, err);
 	if (r < 0) {
+		if (h->guest.name[0])
+			vnet_err_wrap(err, "guest %s", h->guest.name);
 		guest_done(&h->guest);
 		free(h);
 		return r;
@@ -589,7 +581,7 @@ void hook_run(struct manager *m, const struct hook_call *c, reply_fn reply, void
 		return;
 	}
 	if (hook_start(m->attachments, c->xml, release, reply, user, &err) < 0) {
-		vnet_err_wrap(&err, "%s of a guest", c->operation);
+		vnet_err_wrap(&err, "%s", c->operation);
 		reply(user, err.code, NULL, &err);
 	}
 }

@@ -171,7 +171,7 @@ int journal_open(struct journal **ret, int runtime_fd, const char *file, struct 
 
 	if (r < 0)
 		return r;
-	j->fd = openat(j->dirfd, file, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	j->fd = openat(j->dirfd, file, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (j->fd < 0)
 		r = vnet_err_errno(err, -errno, "open journal %s", file);
 	n = j->fd < 0 || !text ? -1 : read(j->fd, text, JOURNAL_FILE_MAX - 1);
@@ -180,6 +180,12 @@ int journal_open(struct journal **ret, int runtime_fd, const char *file, struct 
 	if (r < 0)
 		goto fail;
 	text[n] = '\0';
+	if (strlen(text) != (size_t)n)
+		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED, "journal %s is no text", file);
+	else if (!strchr(text, '\n'))
+		r = vnet_err_set(err, -ENODATA, VNET_E_FAILED, "journal %s is empty", file);
+	if (r < 0)
+		goto fail;
 	for (line = text; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
 		r = journal_line(j, line, ++lineno, &why);

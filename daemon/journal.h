@@ -41,7 +41,8 @@ struct journal {
 /* A new, empty one; replaces a file of that name. */
 int journal_create(struct journal **ret, int runtime_fd, const char *file, const char *attachment,
 		   struct vnet_err *err);
-/* Read what is there. -ENOENT: none. -EBADMSG: unreadable, also of a newer version. */
+/* Read what is there. -ENOENT: none. -ENODATA: not even its first line. -EBADMSG: unreadable, also of
+ * a newer version. */
 int journal_open(struct journal **ret, int runtime_fd, const char *file, struct vnet_err *err);
 struct journal *journal_free(struct journal *j);
 /* On disk first, then in memory. */

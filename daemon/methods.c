@@ -136,6 +136,13 @@ static void run_target(struct manager *m, const struct method *method, struct ca
 	method->target(m, &q, call_done, c);
 }
 
+static bool is_string_or_absent(const json_t *parameters, const char *field)
+{
+	const json_t *v = json_object_get(parameters, field);
+
+	return !v || json_is_null(v) || json_is_string(v);
+}
+
 static void run_hook(struct manager *m, const struct method *method, struct call *c)
 {
 	const json_t *parameters = call_parameters(c);
@@ -146,12 +153,14 @@ static void run_hook(struct manager *m, const struct method *method, struct call
 	};
 	struct vnet_err err = VNET_ERR_INIT;
 
-	if (h.object && h.operation && h.xml) {
+	if (is_string_or_absent(parameters, "subOperation") &&
+	    is_string_or_absent(parameters, "extra") && h.object && h.operation && h.xml) {
 		method->hook(m, &h, call_done, c);
 		return;
 	}
 	vnet_err_set(&err, -EINVAL, VNET_E_INVALID,
-		     "a hook's call needs object, operation and xml, each a string");
+		     "a hook's call needs object, operation and xml, and may have subOperation "
+		     "and extra, each a string");
 	call_error(c, &err, NULL);
 }
 

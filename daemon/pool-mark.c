@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* RUNTIME/pools/PF.json: that vnetd made the VFs of this PF. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/aside.h"
 #include "daemon/attach.h"
 #include "daemon/manager.h"
 #include "daemon/pool-priv.h"
@@ -23,17 +25,30 @@ static void mark_file(const struct pci_addr *pf, char buf[static PCI_ADDR_STR + 
 /* *ret_id: of the VFs that were made; 0: they were about to be. */
 static bool read_mark(const struct pools *p, const struct pci_addr *pf, uint64_t *ret_id)
 {
-	struct vnet_err ignored = VNET_ERR_INIT;
+	struct vnet_err err = VNET_ERR_INIT;
 	char file[PCI_ADDR_STR + 8], text[128];
 	_cleanup_json_ json_t *j = NULL;
-	int64_t id = 0;
+	int64_t id = 0, version;
+	ssize_t n;
+	int r;
 
 	mark_file(pf, file);
-	if (file_read_at(p->dirfd, file, text, sizeof(text)) < 0)
+	n = file_read_at(p->dirfd, file, text, sizeof(text));
+	if (n == -ENOENT)
 		return false;
-	j = json_loads(text, 0, NULL);
-	if (json_get_int_opt(j, "vfsId", 0, INT64_MAX, &id, &ignored) < 0)
+	j = n < 0 ? NULL : json_loads(text, 0, NULL);
+	if (!j)
+		r = vnet_err_set(&err, -EBADMSG, VNET_E_FAILED, "it is no JSON (torn or empty)");
+	else if ((r = json_get_int(j, "version", 1, INT64_MAX, &version, &err)) == 0 && version > 1)
+		r = vnet_err_set(&err, -EBADMSG, VNET_E_FAILED,
+				 "it was written by a newer vnetd (version %lld)",
+				 (long long)version);
+	if (r == 0)
+		r = json_get_int_opt(j, "vfsId", 0, INT64_MAX, &id, &err);
+	if (r < 0) {
+		state_aside(p->dirfd, file, &err);
 		return false;
+	}
 	*ret_id = (uint64_t)id;
 	return true;
 }

@@ -65,6 +65,10 @@ const struct uplink *pools_uplink(const struct pools *p, const struct pci_addr *
 enum config_reserve pool_reserve(const struct pool *pool);
 /* A MAC with the prefix of the pool of @pf. */
 void pools_make_mac(const struct pools *p, const struct pci_addr *pf, struct mac *ret);
+/* pool-none.c. Why @nic is no pool and gives no VFs, and what to do. */
+void pool_why_none(const struct nic *nic, char *ret, size_t size);
+/* The error for a name that pools_find() does not know. */
+int pools_none(struct manager *m, const char *name, struct vnet_err *err);
 /* To be called before the VF count is first written: on disk, then in memory. */
 int pools_mark_created(struct pools *p, const struct pci_addr *pf, struct vnet_err *err);
 /* The attempt after pools_mark_created() made none. */

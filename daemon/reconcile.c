@@ -26,6 +26,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "daemon/aside.h"
 #include "daemon/attachment.h"
 #include "daemon/messages.h"
 #include "daemon/select.h"
@@ -41,16 +42,11 @@
 
 /* ---- loading ---- */
 
-static void move_aside(int dirfd, const char *file, const struct vnet_err *err)
+/* The guest has it, so a hand-over was noted; where it is not, more may be missing. */
+static bool journal_was_cut(const struct attachment *a)
 {
-	char aside[NAME_MAX + 1];
-
-	snprintf(aside, sizeof(aside), "%.200s.unreadable", file);
-	if (renameat(dirfd, file, dirfd, aside) < 0)
-		snprintf(aside, sizeof(aside), "%.200s", file);
-	log_event_err(MSG_STATE_UNREADABLE, LOG_ERR, NULL, err,
-		      "%s cannot be read and was kept as %s; what it knew is not undone", file,
-		      aside);
+	return !a->journal->handed_over &&
+	       (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING || a->v.state == AT_UNKNOWN);
 }
 
 static void load_journal(struct attachment *a)
@@ -62,17 +58,25 @@ static void load_journal(struct attachment *a)
 
 	attachment_file(&a->v, "", file);
 	r = journal_open(&a->journal, fd, file, &err);
+	if (r == 0 && journal_was_cut(a)) {
+		a->journal = journal_free(a->journal);
+		r = vnet_err_set(&err, -ENODATA, VNET_E_FAILED, "journal %s: its end is lost",
+				 file);
+	}
 	if (r == 0 || r == -ENOENT)
 		return;
 	if (file_opendir_at(fd, "journal", 0700, &dirfd, &ignored) == 0)
-		move_aside(dirfd, file, &err);
+		state_aside(dirfd, file, &err);
+	/* As if it were gone: nothing was done yet, or the way back is made anew. */
+	if (r == -ENODATA && a->v.state != AT_READY && a->v.state != AT_RELEASING)
+		return;
 	/* Held rather than given out by itself with settings that nobody knows. */
 	attachment_enter(a, AT_STUCK, "%s", err.text);
 }
 
 static int load_state(struct attachments *as, const char *file, struct vnet_err *err)
 {
-	char text[STATE_FILE_MAX];
+	char text[STATE_FILE_MAX], own[ATTACHMENT_FILE_MAX];
 	_cleanup_json_ json_t *j = NULL;
 	enum scope scope = SCOPE_AUTO;
 	struct vnet_attachment v;
@@ -95,6 +99,9 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 		r = model_attachment_from_json(json_object_get(j, "attachment"), &v, err);
 	if (r == 0)
 		r = model_scope_from_json(j, &scope, err);
+	if (r == 0 && (attachment_file(&v, ".json", own), strcmp(own, file) != 0))
+		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
+				 "what it holds goes into %s, not into this file", own);
 	if (r < 0)
 		return r;
 	a = attachment_new(as, err);
@@ -144,7 +151,7 @@ static void load_orphans(struct attachments *as)
 		}
 		if (!known) {
 			vnet_err_set(&err, -ENOENT, VNET_E_FAILED, "no state file goes with it");
-			move_aside(dirfd, list[i]->d_name, &err);
+			state_aside(dirfd, list[i]->d_name, &err);
 		}
 		free(list[i]);
 	}
@@ -162,7 +169,7 @@ int reconcile_load(struct attachments *as, struct vnet_err *err)
 		struct vnet_err why = VNET_ERR_INIT;
 
 		if (load_state(as, list[i]->d_name, &why) < 0)
-			move_aside(as->dirfd, list[i]->d_name, &why);
+			state_aside(as->dirfd, list[i]->d_name, &why);
 		free(list[i]);
 	}
 	free(list);

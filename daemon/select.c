@@ -328,10 +328,7 @@ static int ask_pools(const struct question *q, const char *mode, unsigned place,
 	int e = 0;
 
 	if (name[0] && !one)
-		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
-				    "there is no pool %s: `vnetctl pool list` shows those there "
-				    "are",
-				    name);
+		return pools_none(q->m, name, err);
 	for (size_t i = 0; e == 0 && (pool = pools_at(q->m->pools, i)); i++) {
 		if ((one && pool != one) || (!mode && place >= pool->set.n_modes))
 			continue;

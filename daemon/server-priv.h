@@ -10,6 +10,9 @@
 #include "daemon/server.h"
 #include "lib/wire.h"
 
+/* So many connections at once are a crowd: memory is given back after it. */
+#define CROWD 64
+
 /* What one user has of the daemon; it lives as long as one of its connections. */
 struct account {
 	struct account *next;
@@ -45,6 +48,7 @@ struct server {
 	sd_event_source *resume; /* listens again after descriptors ran out */
 	struct connection *connections;
 	unsigned n_connections;
+	bool crowded; /* there were many since memory was last given back */
 	struct account *accounts;
 	bool warned;
 };

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -73,6 +74,11 @@ void server_forget(struct server *s, struct connection *conn)
 	if (s->n_connections < CONNECTIONS_MAX - CONNECTIONS_FOR_ROOT)
 		s->warned = false;
 	account_put(s, a);
+	/* What a crowd of clients took is scattered over the heap, and would stay ours. */
+	if (s->n_connections == 0 && s->crowded) {
+		s->crowded = false;
+		malloc_trim(0);
+	}
 }
 
 /* ---- accepting ---- */

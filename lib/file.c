@@ -40,7 +40,8 @@ ssize_t file_read_at(int dirfd, const char *path, char *buf, size_t size)
 
 	if (size == 0)
 		return -EFBIG;
-	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Nobody writes into a pipe that was put in a file's place. */
+	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	n = read_full(fd, buf, size);

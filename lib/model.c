@@ -15,6 +15,7 @@
 #define VLAN_PROTO_Q 0x8100
 #define VLAN_PROTO_AD 0x88a8
 #define VLAN_ID_MAX 4094
+#define VLAN_ID_KERNEL_MAX 4095 /* reserved, but some drivers take it */
 #define VLAN_QOS_MAX 7
 
 static const char *const attachment_state_names[] = {
@@ -155,7 +156,7 @@ static int parse_decimal(const char *s, unsigned max, unsigned *ret)
 }
 
 /* No VLAN is all zero, whatever spelling it came from, so that values compare bytewise. */
-int vlan_parse(const char *s, struct vlan *ret)
+static int parse_vlan(const char *s, unsigned id_max, struct vlan *ret)
 {
 	char buf[VLAN_STR], *rest = NULL, *word, *value;
 	struct vlan v = { .proto = VLAN_PROTO_Q };
@@ -166,7 +167,7 @@ int vlan_parse(const char *s, struct vlan *ret)
 		return -EINVAL;
 	strcpy(buf, s);
 	word = strtok_r(buf, " ", &rest);
-	if (!word || parse_decimal(word, VLAN_ID_MAX, &n) < 0)
+	if (!word || parse_decimal(word, id_max, &n) < 0)
 		return -EINVAL;
 	v.id = (uint16_t)n;
 	while ((word = strtok_r(NULL, " ", &rest))) {
@@ -190,6 +191,16 @@ int vlan_parse(const char *s, struct vlan *ret)
 		return -EINVAL;
 	*ret = v.id ? v : (struct vlan){ 0 };
 	return 0;
+}
+
+int vlan_parse(const char *s, struct vlan *ret)
+{
+	return parse_vlan(s, VLAN_ID_MAX, ret);
+}
+
+int vlan_parse_found(const char *s, struct vlan *ret)
+{
+	return parse_vlan(s, VLAN_ID_KERNEL_MAX, ret);
 }
 
 const char *vlan_str(const struct vlan *v, char buf[static VLAN_STR])

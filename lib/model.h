@@ -107,6 +107,8 @@ int model_check_vlan(const struct vlan *v, struct vnet_err *err);
 /* "100", "100 qos 3", "100 qos 3 proto 802.1ad", "0" for none: knob and ABI spelling. */
 #define VLAN_STR 32
 int vlan_parse(const char *s, struct vlan *ret);
+/* What a VF may be found with, and must be given back: 4095 too, which nobody may ask for. */
+int vlan_parse_found(const char *s, struct vlan *ret);
 const char *vlan_str(const struct vlan *v, char buf[static VLAN_STR]);
 
 /* {id, qos, proto}, or null for none. */

@@ -542,7 +542,7 @@ static void vf_from_json(struct row *row, void *ret)
 	get_mac(row, "mac", &v->mac);
 	get_str(row, "vlan", vlan, sizeof(vlan));
 	/* Some drivers accept, and report, more than there should be: 4095. */
-	if (*vlan && vlan_parse(vlan, &v->vlan) < 0 && sscanf(vlan, "%hu", &v->vlan.id) != 1)
+	if (*vlan && vlan_parse_found(vlan, &v->vlan) < 0 && sscanf(vlan, "%hu", &v->vlan.id) != 1)
 		bad(row, "vlan", vlan);
 	v->trust = get_tristate(row, "trust");
 	v->spoofchk = get_tristate(row, "spoofchk");

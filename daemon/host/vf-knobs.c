@@ -117,7 +117,7 @@ int vf_vlan_set(struct kernel *k, const char *object, const char *value, struct 
 {
 	struct vf_change c = { .which = VF_ATTR_VLAN };
 
-	if (vlan_parse(value, &c.vlan) < 0)
+	if (vlan_parse_found(value, &c.vlan) < 0)
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
 				    "vf-vlan '%.64s': expected 0, ID, or ID qos N proto 802.1ad",
 				    value);
@@ -128,7 +128,7 @@ bool vf_vlan_matches(const char *wanted, const char *actual)
 {
 	struct vlan w = { 0 }, a = { 0 };
 
-	if (vlan_parse(wanted, &w) < 0 || vlan_parse(actual, &a) < 0 || w.id != a.id)
+	if (vlan_parse_found(wanted, &w) < 0 || vlan_parse_found(actual, &a) < 0 || w.id != a.id)
 		return false;
 	return !w.id || (w.qos == a.qos && w.proto == a.proto);
 }

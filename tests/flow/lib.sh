@@ -288,6 +288,35 @@ back_as() { # NAME [WITHOUT: a pattern of lines that may differ]
 	ok "the host is as it was ($1)"
 }
 
+# What nothing refused may change: all that vnetd may touch, its own files, the guests' XML,
+# and which process it is.
+all_of_it() {
+	echo "daemon $daemon"
+	alive || echo "is dead"
+	dump
+	(cd "$run" && find . ! -name fault -printf '%p %y\n' | sort
+		grep -rs '' . --exclude=fault | sort || :)
+	python3 - "$host"/guests/* <<-'PY'
+	import re, sys
+	from xml.etree.ElementTree import canonicalize, ParseError
+	for name in sys.argv[1:]: # however it is spelled
+	    text = open(name, encoding="utf-8", errors="replace").read()
+	    try:
+	        text = re.sub("<metadata></metadata>", "", canonicalize(text, strip_text=True))
+	    except ParseError:
+	        pass
+	    print(name, text)
+	PY
+}
+
+remember() { all_of_it >"$work/was.all"; }
+
+unchanged() { # WHAT
+	all_of_it >"$work/is.all"
+	diff -u "$work/was.all" "$work/is.all" || fail "something has changed: $1"
+	ok "nothing has changed: $1"
+}
+
 # ---- the end -------------------------------------------------------------
 
 # Functions that run at the same time, each with a host and a daemon of its own.

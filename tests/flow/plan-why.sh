@@ -70,7 +70,7 @@ if grep -q 'numvfs\|warning' <<<"$out"; then
 	fail "VFs would be made once more: $out"
 fi
 expect 0 "^ +vf +enp1s0 +$pf0 +0000:01:10.0 +0 +no +0 0000:01:10.0 is in use: attachment vm1/net0 has it \(in-use\)" why vm2
-expect 1 "the MAC is taken: attachment vm1/net0 has it" plan attach vm2 --mac $mac
+expect 1 "MAC $mac is taken: attachment vm1/net0 has it" plan attach vm2 --mac $mac
 expect 1 'has a NIC net0 already' plan attach vm1 --name net0
 expect 1 'knows no guest nosuch' plan attach nosuch
 expect 1 'knows no guest nosuch' why nosuch

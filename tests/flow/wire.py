@@ -34,8 +34,17 @@ class Client:
     def __init__(self):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.s.settimeout(30)
-        self.s.connect(PATH)
+        self.connect()
         self.buf = b""
+
+    def connect(self):
+        end = time.monotonic() + 30
+        while True:
+            try:
+                return self.s.connect(PATH)
+            except BlockingIOError: # so many wait to be let in
+                check(time.monotonic() < end, "nobody is let in any more")
+                time.sleep(0.01)
 
     def __enter__(self):
         return self
@@ -404,9 +413,63 @@ def many():
     ok("500 that only come and go")
 
 
-def memory():
+def memory(what=1):
     with open(f"/proc/{PID}/statm", encoding="ascii") as f:
-        return int(f.read().split()[1]) * resource.getpagesize()
+        return int(f.read().split()[what]) * resource.getpagesize()
+
+
+def anonymous():
+    """What the daemon itself has; None under a sanitizer, which keeps what was freed."""
+    with open(f"/proc/{PID}/maps", encoding="ascii") as f:
+        if "san.so" in f.read():
+            return None
+    return memory(1) - memory(2)
+
+
+def ten_thousand():
+    """All there at once as far as descriptors go, and each says something: most are refused."""
+    before, was = fds_of_daemon(), anonymous()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    at_once = 10000 if hard == resource.RLIM_INFINITY else min(10000, hard - 100)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (at_once + 100, hard))
+    for turn in range(2):
+        left, kinds = 10000, {"served": 0, "refused": 0, "silent": 0}
+        while left > 0:
+            clients = []
+            for i in range(min(at_once, left)):
+                clients.append(Client())
+                try:
+                    if i % 3 == 0:
+                        clients[-1].send("io.vnetd.List")
+                    elif i % 3 == 1:
+                        clients[-1].raw(b'{"method":"io.vne')
+                except (BrokenPipeError, ConnectionResetError):
+                    pass # refused already
+            check(fds_of_daemon() <= before + 1024 + 16, f"{fds_of_daemon()} descriptors") # one more is being refused
+            for i, c in enumerate(clients):
+                c.s.settimeout(30 if i % 3 == 0 else 0)
+                try:
+                    reply = c.read()
+                except BlockingIOError:
+                    reply = {"error": "none"}
+                kinds["silent" if reply is None or reply.get("error") == "none" else
+                      "refused" if "error" in reply else "served"] += 1
+                check(not reply or reply.get("error") in (None, "none", "io.vnetd.Limit"), f"{reply}")
+            left -= len(clients)
+            for c in clients:
+                c.s.close()
+            settle(before)
+            serves()
+        check(kinds["served"] > 0 and kinds["refused"] > 0, f"{kinds}")
+        is_now = anonymous()
+        if turn == 0:
+            first = is_now
+    if was is not None:
+        check(first - was < 1 << 20 and is_now - first < 256 << 10,
+              f"memory: {was} before, {first} after 10000, {is_now} after 20000")
+        was, is_now = f"{was >> 10} KiB", f"{is_now >> 10} KiB"
+    ok(f"10000 connections, {at_once} at once: {kinds}; twice: memory {was} -> {is_now}, "
+       f"{fds_of_daemon()} descriptors as before")
 
 
 def never_reads():
@@ -442,5 +505,6 @@ def leaves():
     ok("a client that does not wait for its answer")
 
 
-for part in (well_behaved, service_errors, shapes, garbage, descriptors, many, never_reads, leaves):
+for part in (well_behaved, service_errors, shapes, garbage, descriptors, many, ten_thousand, never_reads,
+             leaves):
     part()

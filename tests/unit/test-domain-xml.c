@@ -179,7 +179,9 @@ static void test_bad_metadata_hides_nothing(void **state)
 	struct guest g = parsed("<domain type='kvm' id='1'>" HEAD
 				"<metadata><v:guest xmlns:v='urn:vnetd:1'>"
 				"<v:nic name='BAD NAME'/><v:nic name='net1' vf-index='99999'/>"
-				"<v:nic name='net2'/></v:guest></metadata>"
+				"<v:nic name='net2'/><v:nic name='net2' vf-index='3'/>"
+				"<v:nic name='net3' mac='00:00:00:00:00:00'/>"
+				"<v:nic name='net4' pool='a&#x9b;b'/></v:guest></metadata>"
 				"<devices>" VF_INTERFACE "</devices></domain>",
 				NULL);
 
@@ -217,6 +219,8 @@ static void test_refused(void **state)
 		"<domain><name>vm1</name></domain>",
 		"<domain><uuid>" UUID "</uuid></domain>",
 		"<domain><name>vm1</name><uuid>short</uuid></domain>",
+		"<domain><name>vm1</name><uuid>../../../../../../../../../../etc/xy</uuid></domain>",
+		"<domain><name>vm1</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fag</uuid></domain>",
 		"<!DOCTYPE domain [<!ENTITY a 'vm1'>]><domain><name>&a;</name><uuid>" UUID
 		"</uuid></domain>",
 		"<!DOCTYPE domain SYSTEM 'http://127.0.0.1:1/x.dtd'><domain>" HEAD "</domain>",
@@ -313,6 +317,11 @@ static void test_metadata_is_strict(void **state)
 		"<guest><nic/></guest>",
 		"<guest><nic name='net0' mac='x'/></guest>",
 		"<guest><nic name='net0' vlan='5000'/></guest>",
+		"<guest><nic name='net0' mac='00:00:00:00:00:00'/></guest>",
+		"<guest><nic name='net0' pf-mac='01:00:5e:00:00:01'/></guest>",
+		"<guest><nic name='net0' mode='v&#10;f'/></guest>",
+		"<guest><nic name='net0' pool='a&#x9b;b'/></guest>",
+		"<guest><nic name='net0'/><nic name='net0'/></guest>",
 		"<guest><nic name='net0' vf-index='-1'/></guest>",
 		"<guest><nic name='net0' pf='65:00'/></guest>",
 		"<guest><nic name='net0' mode='a-mode-with-a-name-that-is-too-long'/></guest>",

@@ -137,10 +137,18 @@ static void refuse(int dirfd, const char *text, const char *word)
 
 static void test_unreadable(void **state)
 {
+	static const char *const torn[] = { "", "{\"version\":1" };
 	int dirfd = *(int *)*state;
 	struct journal *j = make(dirfd);
 
 	journal_free(j);
+	for (size_t i = 0; i < sizeof(torn) / sizeof(torn[0]); i++) {
+		struct vnet_err err = VNET_ERR_INIT;
+
+		write_raw(dirfd, torn[i], O_TRUNC);
+		assert_int_equal(journal_open(&j, dirfd, FILE_NAME, &err), -ENODATA);
+		assert_non_null(strstr(err.text, "empty"));
+	}
 	refuse(dirfd, "{\"version\":2,\"attachment\":\"vm1/net0\"}\n", "newer");
 	refuse(dirfd, "{\"version\":1}\nrubbish\n", "line 2");
 	refuse(dirfd,

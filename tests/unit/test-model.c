@@ -186,6 +186,9 @@ static void test_vlan_text(void **state)
 		assert_int_equal(vlan_parse(good[i][0], &v), 0);
 		assert_string_equal(vlan_str(&v, buf), good[i][1]);
 	}
+	assert_int_equal(vlan_parse_found("4095 qos 7", &v), 0);
+	assert_string_equal(vlan_str(&v, buf), "4095 qos 7");
+	assert_int_equal(vlan_parse_found("4096", &v), -EINVAL);
 	memset(&v, 0xff, sizeof(v));
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		if (vlan_parse(bad[i], &v) != -EINVAL)
