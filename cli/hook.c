@@ -269,26 +269,24 @@ static bool receive(int fd, char *buf, size_t size, long long until)
 }
 
 /* 0, or 1 having said why. */
-static int ask(const char *object, char **argv, const char *xml)
+static int ask(const char *name, const char *call, size_t len)
 {
 	static char reply[REPLY_MAX];
 	const char *path = getenv("VNETD_SOCKET") ?: SOCKET;
 	long long until = now_ms() + timeout_sec() * 1000LL;
-	char text[256];
-	size_t len = 0;
-	char *call = make_call(object, argv, xml, &len), *why;
+	char text[256], *why;
 	int fd;
 
-	if (call && len - 1 > CALL_MAX) {
+	if (len - 1 > CALL_MAX) {
 		snprintf(
 			text, sizeof(text),
 			"the XML of %.128s is too large for vnetd: %zu bytes as a message, at most "
 			"%u: virsh edit",
-			argv[1], len - 1, CALL_MAX);
+			name, len - 1, CALL_MAX);
 		complain(text);
 		return 1;
 	}
-	fd = call ? connect_to(path) : -1;
+	fd = connect_to(path);
 	if (fd < 0) {
 		snprintf(text, sizeof(text),
 			 "cannot reach vnetd at %s, which gives this guest its NICs: %s: systemctl "
@@ -315,13 +313,21 @@ int main(int argc, char **argv)
 	/* By the folder we are in, as libvirt runs us by our full path. */
 	const char *object = strstr(argv[0], "network.d/") ? "network" : "qemu";
 	const struct operation *o = argc == 5 ? find_operation(object, argv[2]) : NULL;
-	char *xml;
+	char *xml, *call;
+	size_t len = 0;
+	int r = 0;
 
 	if (!o)
 		return 0;
 	signal(SIGPIPE, SIG_IGN);
 	xml = read_all(STDIN_FILENO, XML_MAX);
-	if (!xml || !strstr(xml, NAMESPACE))
-		return 0;
-	return ask(object, argv, xml) && o->may_fail;
+	if (xml && strstr(xml, NAMESPACE)) {
+		call = make_call(object, argv, xml, &len);
+		r = call ? ask(argv[1], call, len) : 1;
+		if (!call)
+			complain("no memory to ask for the guest's NICs");
+		free(call);
+	}
+	free(xml);
+	return r && o->may_fail;
 }

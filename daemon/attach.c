@@ -98,7 +98,7 @@ static void attach_confirmed(void *user, int r, struct vnet_err *err)
 		attachment_give_back(a);
 		return;
 	}
-	if (journal_add_confirmed(a->journal, err) < 0)
+	if (r == 0 && journal_add_confirmed(a->journal, err) < 0)
 		log_err(4, attachment_id(a, id), err, "%s: it will be looked at again", id);
 	attachment_reply(a, 0,
 			 json_pack("{s:o,s:O?,s:o}", "attachment", model_attachment_to_json(&a->v),

@@ -45,9 +45,11 @@ struct attachment {
 	struct pci_addr named; /* by_hook: the VF's address in that XML */
 	struct hook *hook;     /* that waits for it, or NULL */
 	bool given_up;	       /* by_hook: nobody waits for it any more */
-	bool pool_back; /* a failed attach: the pool's knobs go back too, where no VF was made */
-	bool idle_back; /* the VF is of vnetd's making: it goes back to idle */
-	bool released;	/* attachment_release() is at it */
+	bool undecided;	       /* of the vnetd before, and nobody has looked at it yet */
+	bool pool_back;	 /* a failed attach: the pool's knobs go back too, where no VF was made */
+	bool idle_back;	 /* the VF is of vnetd's making: it goes back to idle */
+	bool released;	 /* attachment_release() is at it */
+	bool forgetting; /* and waits for the guest's metadata */
 	sd_event_source *timer;
 	unsigned retries;
 	struct timing timing; /* of the attach */
@@ -121,6 +123,8 @@ void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
 /* The guest has not (any more) what @a holds: walk back and drop it, answering the
  * waiting client with the outcome, or with a->cause where that is set. */
 void attachment_release(struct attachment *a);
+/* The same where it is known that the guest does not run: libvirt is not waited for. */
+void attachment_release_now(struct attachment *a);
 
 /* An administrator's detach from the running guest (and, by a->where, from its persistent
  * XML): of one that is stuck or unknown it is first asked whether the guest has it. */
@@ -156,15 +160,11 @@ int attach_name(struct manager *m, const struct guest *g, const struct vnet_requ
 /* ---- hook.c ---- */
 /* All that is asked for is set: libvirt goes on. */
 void hook_nic_ready(struct attachment *a);
-/* Is the VF where the guest's XML says? */
-int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err);
 /* An attachment was dropped, or got stuck: who waits for that may go on. */
 void hooks_look(struct attachments *as);
 void hooks_free(struct attachments *as);
 
 /* ---- hook-check.c ---- */
-/* The guest's own device of that name, as its XML has it. */
-const struct guest_hostdev *hook_device(const struct guest *g, const char *nic_name);
 /* Can all that the guest's XML has of ours be made? */
 int hook_check_guest(const struct guest *g, struct vnet_err *err);
 /* The error for a NIC whose @pf is no pool, or was not found (NULL). */
@@ -173,6 +173,20 @@ int hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic 
 /* Does @pf, with its @count VFs, have the one that @nic names? */
 int hook_check_index(const struct guest_nic *nic, const struct pci_addr *pf, int count,
 		     struct vnet_err *err);
+
+/* ---- hook-nic.c, hook-left.c ---- */
+/* The device of @nic in the XML that the hook was given; NULL: an entry left behind. */
+const struct guest_hostdev *hook_device(const struct guest *g, const struct guest_nic *nic);
+/* The pool that @nic is of, or NULL: its PF is not there, or gives no VFs (yet). */
+const struct pool *hook_nic_pool(const struct manager *m, const struct guest_nic *nic);
+/* An attachment for @nic, as the inventory's last look has it; nothing is turned. */
+int hook_nic_new(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
+		 struct attachment **ret, struct vnet_err *err);
+/* Is the VF where the guest's XML says? */
+int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err);
+/* Take back what is left of the guest's last life (hook-left.c); @g: by the hook's XML.
+ * True: nothing of it is on its way any more. */
+bool hook_clear(struct attachments *as, const struct guest *g);
 
 /* ---- reserved.c: what guests' persistent XML names ---- */
 /* As an attachment, in state reserved. */

@@ -21,13 +21,6 @@ static int spoilt(struct vnet_err *err, const char *name, const char *what, cons
 		name, what, guest, name);
 }
 
-const struct guest_hostdev *hook_device(const struct guest *g, const char *nic_name)
-{
-	const struct guest_hostdev *h = guest_device(g, nic_name, IN_LIVE);
-
-	return h ? h : guest_device(g, nic_name, IN_CONFIG);
-}
-
 static const struct guest_nic *find_nic(const struct guest *g, const char *name)
 {
 	for (size_t i = 0; i < g->n_nics; i++) {

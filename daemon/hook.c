@@ -30,8 +30,6 @@
 
 #include "daemon/config.h"
 #include "daemon/hook-priv.h"
-#include "daemon/pool.h"
-#include "daemon/select.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -132,47 +130,6 @@ void hooks_free(struct attachments *as)
 	}
 }
 
-/* ---- what the guest had before ---- */
-
-/* Is libvirt's side of it over, now that the guest does not run? */
-static bool is_left(const struct attachment *a)
-{
-	switch (a->v.state) {
-	case AT_IN_USE:
-	case AT_DETACHING:
-	case AT_UNKNOWN:
-		return a->where & IN_LIVE;
-	case AT_READY:
-		return a->by_hook;
-	default:
-		return false;
-	}
-}
-
-/* Take back what is left; true: nothing of it is on its way any more. */
-static bool clear(struct hook *h)
-{
-	struct attachments *as = h->owner;
-	struct attachment *a, *next;
-	bool clean = true;
-
-	for (a = as->list; a; a = next) {
-		next = a->next;
-		if (strcmp(a->v.uuid, h->guest.uuid) != 0)
-			continue;
-		if (a->by_hook && a->v.state == AT_PREPARING)
-			a->given_up = true;
-		else if (is_left(a))
-			attachment_release(a);
-	}
-	for (a = as->list; a; a = a->next) {
-		if (strcmp(a->v.uuid, h->guest.uuid) == 0 &&
-		    (a->released || (a->by_hook && a->v.state == AT_PREPARING)))
-			clean = false;
-	}
-	return clean;
-}
-
 /* ---- one NIC ---- */
 
 static void pending_done(struct hook *h)
@@ -216,93 +173,6 @@ static void nic_failed(void *user, int r, json_t *result, struct vnet_err *err)
 	pending_done(h);
 }
 
-int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err)
-{
-	char is[PCI_ADDR_STR], named[PCI_ADDR_STR], pf[PCI_ADDR_STR];
-
-	if (pci_addr_eq(vf, &a->named))
-		return 0;
-	return vnet_err_set(
-		err, -ESTALE, VNET_E_FAILED,
-		"VF %d of %s is at %s now and the guest's XML names %s: the card or its "
-		"VF count was changed: vnetctl detach %s %s --config, then attach it "
-		"again",
-		a->v.vf_index, pci_addr_str(&a->v.pf, pf), pci_addr_str(vf, is),
-		pci_addr_str(&a->named, named), a->v.asked.guest, a->v.name);
-}
-
-static const struct nic *find_pf(const struct host_scan *s, const struct guest_nic *nic)
-{
-	if (mac_is_zero(&nic->pf_mac))
-		return host_scan_nic(s, &nic->pf);
-	for (size_t i = 0; i < s->n_nics; i++) {
-		const struct nic *pf = &s->nics[i];
-		const struct link *l = pf->kind == NIC_PF ? host_scan_nic_link(s, pf) : NULL;
-
-		if (l && mac_eq(l->has_perm_mac ? &l->perm_mac : &l->mac, &nic->pf_mac))
-			return pf;
-	}
-	return NULL;
-}
-
-static int make_attachment(struct hook *h, const struct guest_nic *nic, struct attachment **ret,
-			   struct vnet_err *err)
-{
-	struct attachments *as = h->owner;
-	struct manager *m = as->m;
-	const struct nic *pf = find_pf(inventory_scan(m->inventory), nic);
-	const struct pool *pool = pf ? pools_by_pf(m->pools, &pf->addr) : NULL;
-	const struct uplink *u = pf ? pools_uplink(m->pools, &pf->addr) : NULL;
-	const struct vnet_attachment *other = pf ? attachments_holder(as, &pf->addr, nic->vf_index)
-						 : NULL;
-	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
-	struct attachment *a;
-
-	if (!pool || !u)
-		return hook_no_pf(m, nic, pf, err);
-	if (hook_check_index(nic, &pf->addr, u->count, err) < 0)
-		return err->code;
-	if (other)
-		return vnet_err_set(err, -EBUSY, VNET_E_IN_USE, "%s: VF %d of %s: %s has it (%s)",
-				    nic->name, nic->vf_index, pci_addr_str(&pf->addr, addr),
-				    model_attachment_id(other, id),
-				    attachment_state_str(other->state));
-	a = attachment_new(as, err);
-	if (!a)
-		return err->code;
-	attachment_of_config(&h->guest, nic, &a->v);
-	a->v.state = AT_PREPARING;
-	snprintf(a->v.pool, sizeof(a->v.pool), "%s", pool->name);
-	snprintf(a->v.why, sizeof(a->v.why), "the guest's configuration names it");
-	a->v.pf = pf->addr;
-	a->named = hook_device(&h->guest, nic->name)->addr; /* what libvirt will open */
-	a->where = IN_LIVE;
-	a->idle_back = u->created;
-	a->by_hook = true;
-	a->hook = h;
-	*ret = a;
-	return 0;
-}
-
-static int probe(struct attachment *a, struct vnet_err *err)
-{
-	struct manager *m = a->owner->m;
-	const struct nic *vf =
-		host_scan_vf(inventory_scan(m->inventory), &a->v.pf, (unsigned)a->v.vf_index);
-	struct verdict verdict;
-	int r = vf ? hook_nic_check(a, &vf->addr, err) : 0;
-
-	if (r == 0 && vf)
-		a->v.vf = vf->addr;
-	else
-		a->v.vf = (struct pci_addr){ 0 };
-	if (r == 0)
-		r = select_probe(m, &a->v, NULL, &verdict, err);
-	if (r == 0 && verdict.score == 0)
-		r = vnet_err_set(err, -EBUSY, VNET_E_NOTHING_SERVES, "%s", verdict.reason);
-	return r < 0 ? vnet_err_wrap(err, "%s", a->v.name) : 0;
-}
-
 /* ---- prepare ---- */
 
 static void drop_made(struct hook *h)
@@ -325,12 +195,13 @@ static int make_all(struct hook *h, struct vnet_err *err)
 	for (size_t i = 0; r == 0 && i < h->guest.n_nics; i++) {
 		const struct guest_nic *nic = &h->guest.nics[i];
 
-		if (!hook_device(&h->guest, nic->name))
+		if (!hook_device(&h->guest, nic))
 			continue; /* an entry that was left behind */
-		r = make_attachment(h, nic, &a, err);
-		if (r == 0)
-			r = probe(a, err);
-		h->pending += r == 0;
+		r = hook_nic_new(h->owner, &h->guest, nic, &a, err);
+		if (r < 0)
+			break;
+		a->hook = h;
+		h->pending++;
 	}
 	if (r < 0)
 		drop_made(h);
@@ -365,14 +236,10 @@ static void turn_all(struct hook *h)
 
 static bool pf_is_missing(const struct hook *h)
 {
-	const struct host_scan *s = inventory_scan(h->owner->m->inventory);
-
 	for (size_t i = 0; i < h->guest.n_nics; i++) {
 		const struct guest_nic *nic = &h->guest.nics[i];
-		const struct nic *pf = find_pf(s, nic);
 
-		if (hook_device(&h->guest, nic->name) &&
-		    (!pf || !pools_by_pf(h->owner->m->pools, &pf->addr)))
+		if (hook_device(&h->guest, nic) && !hook_nic_pool(h->owner->m, nic))
 			return true;
 	}
 	return false;
@@ -398,7 +265,7 @@ static void hook_again(struct hook *h)
 		r = sd_event_add_time_relative(h->owner->m->event, &h->retry, CLOCK_MONOTONIC,
 					       HOOK_RETRY_MSEC * UINT64_C(1000), 0, on_retry, h);
 	if (r < 0) {
-		vnet_err_errno(err, r, "wait for its PF");
+		vnet_err_errno(err, r, "wait for its PFs or for a worker");
 		hook_end(h);
 	}
 }
@@ -429,20 +296,17 @@ static void on_scanned(void *user, int r, struct vnet_err *err)
 static void hook_go(struct hook *h)
 {
 	struct manager *m = h->owner->m;
-	bool clean;
 
 	if (h->phase == PHASE_TURN || h->scanning)
 		return;
-	clean = clear(h);
-	if (h->release) {
-		if (clean)
-			hook_end(h);
+	if (workers_of_old(m->workers)) { /* at what is to be taken back, maybe */
+		hook_again(h);
 		return;
 	}
-	if (!clean)
+	if (!hook_clear(h->owner, &h->guest))
 		return; /* hooks_look() comes when it is */
-	if (workers_of_old(m->workers)) {
-		hook_again(h);
+	if (h->release) {
+		hook_end(h);
 		return;
 	}
 	h->phase = PHASE_SCAN;
@@ -516,6 +380,23 @@ static int hook_new(struct attachments *as, const char *xml, bool release, struc
 	return 0;
 }
 
+/* libvirt tells one thing of a guest at a time: nobody waits for what it told before. */
+static void end_older(struct hook *h)
+{
+	struct hook *o, *next;
+
+	for (o = h->owner->hooks; o; o = next) {
+		next = o->next;
+		if (o == h || strcmp(o->guest.uuid, h->guest.uuid) != 0)
+			continue;
+		if (!o->release)
+			vnet_err_set(&o->err, -ECANCELED, VNET_E_FAILED,
+				     "libvirt has told of another %s of it since",
+				     h->release ? "end" : "start");
+		hook_end(o);
+	}
+}
+
 static int hook_start(struct attachments *as, const char *xml, bool release, reply_fn reply,
 		      void *user, struct vnet_err *err)
 {
@@ -540,6 +421,7 @@ static int hook_start(struct attachments *as, const char *xml, bool release, rep
 	else
 		domains_hook_starting(as->m->domains, h->guest.uuid);
 	log_info(h->guest.name, "guest %s %s", h->guest.name, release ? "ended" : "starts");
+	end_older(h);
 	hook_go(h);
 	return 0;
 }

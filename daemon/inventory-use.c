@@ -85,6 +85,9 @@ static bool held_by_guest(const struct manager *m, const struct nic *n,
 			if (!pci_addr_eq(&h->addr, &n->addr) || names_for(g, h, self) ||
 			    !counts(m, n, h))
 				continue;
+			/* Its own guest's configuration names it too: first come, first served. */
+			if (!h->live && self && self->persistent)
+				continue;
 			ret->by = HELD_BY_GUEST;
 			snprintf(ret->name, sizeof(ret->name), "%s", g->name);
 			if (h->live)

@@ -113,6 +113,8 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 					   : IN_LIVE | IN_CONFIG;
 	a->by_hook = json_is_true(json_object_get(j, "hook"));
 	load_journal(a);
+	a->pool_back = reconcile_before_vfs(a->journal);
+	a->undecided = true;
 	return 0;
 }
 
@@ -253,8 +255,7 @@ static void reconcile_attachment(struct attachment *a, bool first)
 
 	if (a->reply || a->txn) /* an operation of this life moves it */
 		return;
-	if (first)
-		a->pool_back = reconcile_before_vfs(a->journal);
+	a->undecided = false;
 	switch (a->v.state) {
 	case AT_PREPARING:
 	case AT_READY:

@@ -148,6 +148,7 @@ static void release_forgotten(void *user, int r, struct vnet_err *err)
 	const struct guest *g = attachment_guest(a);
 	char id[ATTACHMENT_ID_MAX];
 
+	a->forgetting = false;
 	/* A call of an earlier vnetd may have come to its end only now. */
 	if (g && g->active && guest_has_nic(g, a->v.name)) {
 		struct attachments *as = a->owner;
@@ -163,18 +164,34 @@ static void release_forgotten(void *user, int r, struct vnet_err *err)
 	release_walk(a);
 }
 
-void attachment_release(struct attachment *a)
+/* Our entry may be in a guest's metadata without the device: in the running guest's for as
+ * long as it was handed over, in the persistent one where the last read has seen it. */
+static bool entry_may_stay(const struct attachment *a)
+{
+	const struct guest *g = attachment_guest(a);
+
+	if (!g)
+		return false;
+	if (a->journal && a->journal->handed_over && (g->active || a->where == IN_CONFIG))
+		return true;
+	for (size_t i = 0; i < g->n_config_nics; i++) {
+		if (strcmp(g->config_nics[i].name, a->v.name) == 0)
+			return !guest_config_has_nic(g, a->v.name);
+	}
+	return false;
+}
+
+static void release(struct attachment *a, bool now)
 {
 	struct manager *m = a->owner->m;
 	struct vnet_err err = VNET_ERR_INIT;
-	const struct guest *g = attachment_guest(a);
-	bool may_be_named = g && (g->active || a->where == IN_CONFIG);
 	char id[ATTACHMENT_ID_MAX];
 
 	/* The end of a device, and of a guest, is told by more than one. */
 	if (a->released)
 		return;
 	a->released = true;
+	a->undecided = false;
 	attachment_timer(a, 0, NULL);
 	if (a->txn && a->reply && !a->cause.code) /* an attach whose last look is overtaken */
 		vnet_err_set(&a->cause, -ENODEV, VNET_E_FAILED,
@@ -184,10 +201,29 @@ void attachment_release(struct attachment *a)
 	a->retries = 0;
 	attachment_enter(a, AT_RELEASING, "%s", a->cause.text);
 	/* Never for a hook's sake: libvirt answers nothing about that guest while it waits. */
-	if (!a->journal || !a->journal->handed_over || !may_be_named || a->hook ||
-	    domains_known(m->domains) != DOMAINS_KNOWN ||
-	    domains_forget(m->domains, a->v.uuid, a->v.name, release_forgotten, a, &err) < 0)
+	a->forgetting = !now && !a->hook && entry_may_stay(a) &&
+			domains_known(m->domains) == DOMAINS_KNOWN;
+	if (a->forgetting &&
+	    domains_forget(m->domains, a->v.uuid, a->v.name, release_forgotten, a, &err) == 0)
+		return;
+	a->forgetting = false;
+	release_walk(a);
+}
+
+void attachment_release(struct attachment *a)
+{
+	release(a, false);
+}
+
+void attachment_release_now(struct attachment *a)
+{
+	if (!a->released) {
+		release(a, true);
+	} else if (a->forgetting) {
+		a->forgetting = false;
+		domains_drop(a->owner->m->domains, a); /* the entry goes all the same */
 		release_walk(a);
+	}
 }
 
 /* ---- asking the guest to let go ---- */
@@ -265,6 +301,24 @@ void attachment_give_back(struct attachment *a)
 		detach_asked(a, r, &err);
 }
 
+static void detach_unreserved(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	char id[ATTACHMENT_ID_MAX];
+
+	if (r < 0 && r != -ENOENT) {
+		vnet_err_wrap(err, "detach %s", attachment_id(a, id));
+		attachment_reply(a, err->code, NULL, err);
+		return;
+	}
+	attachment_release(a);
+}
+
+static bool is_in_config(const struct attachment *a, const struct guest *g)
+{
+	return (a->where & IN_CONFIG) && g && guest_config_has_nic(g, a->v.name);
+}
+
 /* Of one that is stuck or unknown: has the guest let go of it? */
 static void detach_reread(void *user, int r, struct vnet_err *err)
 {
@@ -277,8 +331,11 @@ static void detach_reread(void *user, int r, struct vnet_err *err)
 		attachment_reply(a, r, NULL, err);
 	} else if (g && g->active && guest_has_nic(g, a->v.name)) {
 		attachment_give_back(a);
-	} else {
+	} else if (!is_in_config(a, g)) {
 		attachment_release(a);
+	} else if (domains_detach(a->owner->m->domains, a->v.uuid, IN_CONFIG, a->v.name,
+				  detach_unreserved, a, err) < 0) {
+		detach_unreserved(a, err->code, err);
 	}
 }
 
@@ -290,7 +347,7 @@ void attachment_detach(struct attachment *a)
 
 	if (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING)
 		attachment_give_back(a);
-	else if (!g || !g->active)
+	else if ((!g || !g->active) && !is_in_config(a, g))
 		attachment_release(a);
 	else if (domains_reread(m->domains, a->v.uuid, detach_reread, a, &err) < 0)
 		detach_reread(a, err.code, &err);
@@ -300,7 +357,8 @@ void attachment_detach(struct attachment *a)
 
 static bool guest_may_hold(const struct attachment *a)
 {
-	return a->v.state == AT_IN_USE || a->v.state == AT_DETACHING || a->v.state == AT_UNKNOWN;
+	return (a->where & IN_LIVE) &&
+	       (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING || a->v.state == AT_UNKNOWN);
 }
 
 void attachments_guest_stopped(struct attachments *as, const char *uuid)

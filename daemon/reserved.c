@@ -13,13 +13,16 @@ void attachment_of_config(const struct guest *g, const struct guest_nic *nic,
 			  struct vnet_attachment *ret)
 {
 	struct vnet_attachment v = { .state = AT_RESERVED, .persistent = true };
+	const struct guest_hostdev *dev = guest_device(g, nic->name, IN_CONFIG)
+						  ?: guest_device(g, nic->name, IN_LIVE);
 
 	snprintf(v.asked.guest, sizeof(v.asked.guest), "%s", g->name);
 	snprintf(v.asked.name, sizeof(v.asked.name), "%s", nic->name);
 	snprintf(v.asked.pool, sizeof(v.asked.pool), "%s", nic->pool);
 	v.asked.vlan = v.vlan = nic->vlan;
-	v.asked.has_mac = !mac_is_zero(&nic->mac);
-	v.asked.mac = v.mac = nic->mac;
+	/* The device's own is what libvirt sets and the guest sees, also of a clone. */
+	v.asked.mac = v.mac = dev && !mac_is_zero(&dev->mac) ? dev->mac : nic->mac;
+	v.asked.has_mac = !mac_is_zero(&v.mac);
 	snprintf(v.uuid, sizeof(v.uuid), "%s", g->uuid);
 	snprintf(v.name, sizeof(v.name), "%s", nic->name);
 	snprintf(v.mode, sizeof(v.mode), "%s", nic->mode);

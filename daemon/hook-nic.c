@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One NIC of a guest that starts. What libvirt passes through is the device of the XML: its
+ * address and MAC count, and our metadata must tell of that very VF, or the guest would
+ * run with one that was never made ready.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/attachment.h"
+#include "daemon/pool.h"
+#include "daemon/select.h"
+
+/* ---- what the XML says ---- */
+
+const struct guest_hostdev *hook_device(const struct guest *g, const struct guest_nic *nic)
+{
+	return guest_device(g, nic->name, IN_LIVE) ?: guest_device(g, nic->name, IN_CONFIG);
+}
+
+int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err)
+{
+	char is[PCI_ADDR_STR], named[PCI_ADDR_STR], pf[PCI_ADDR_STR];
+
+	if (pci_addr_eq(vf, &a->named))
+		return 0;
+	return vnet_err_set(
+		err, -ESTALE, VNET_E_FAILED,
+		"VF %d of %s is at %s now and the guest's XML names %s: the card or its "
+		"VF count was changed: vnetctl detach %s %s --config, then attach it "
+		"again",
+		a->v.vf_index, pci_addr_str(&a->v.pf, pf), pci_addr_str(vf, is),
+		pci_addr_str(&a->named, named), a->v.asked.guest, a->v.name);
+}
+
+/* ---- what the host has ---- */
+
+static const struct nic *find_pf(const struct host_scan *s, const struct guest_nic *nic)
+{
+	if (mac_is_zero(&nic->pf_mac))
+		return host_scan_nic(s, &nic->pf);
+	for (size_t i = 0; i < s->n_nics; i++) {
+		const struct nic *pf = &s->nics[i];
+		const struct link *l = pf->kind == NIC_PF ? host_scan_nic_link(s, pf) : NULL;
+
+		if (l && mac_eq(l->has_perm_mac ? &l->perm_mac : &l->mac, &nic->pf_mac))
+			return pf;
+	}
+	return NULL;
+}
+
+const struct pool *hook_nic_pool(const struct manager *m, const struct guest_nic *nic)
+{
+	const struct nic *pf = find_pf(inventory_scan(m->inventory), nic);
+
+	return pf ? pools_by_pf(m->pools, &pf->addr) : NULL;
+}
+
+/* Neither its VF nor its name may be another attachment's. */
+static int check_ledger(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
+			const struct nic *pf, struct vnet_err *err)
+{
+	const struct vnet_attachment *has = attachments_holder(as, &pf->addr, nic->vf_index);
+	const struct attachment *same = attachment_find(as, g->uuid, nic->name);
+	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
+
+	if (same && same->v.state == AT_STUCK)
+		return vnet_err_set(err, -EBUSY, VNET_E_IN_USE,
+				    "%s: what it had before is not taken back (stuck: vnetctl show "
+				    "%s): vnetctl detach %s %s --live tries again",
+				    nic->name, attachment_id(same, id), g->name, nic->name);
+	if (has)
+		return vnet_err_set(
+			err, -EBUSY, VNET_E_IN_USE,
+			"%s: VF %d of %s: %s has it (%s): detach that, or this: vnetctl "
+			"detach %s %s --config",
+			nic->name, nic->vf_index, pci_addr_str(&pf->addr, addr),
+			model_attachment_id(has, id), attachment_state_str(has->state), g->name,
+			nic->name);
+	if (same)
+		return vnet_err_set(
+			err, -EEXIST, VNET_E_EXISTS,
+			"%s: the guest has a NIC of that name twice (virsh edit %s), or "
+			"is given it just now: vnetctl list",
+			nic->name, g->name);
+	return 0;
+}
+
+static int check(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
+		 struct vnet_err *err)
+{
+	const struct nic *pf = find_pf(inventory_scan(as->m->inventory), nic);
+	const struct uplink *u = pf ? pools_uplink(as->m->pools, &pf->addr) : NULL;
+
+	if (!u)
+		return hook_no_pf(as->m, nic, pf, err);
+	if (hook_check_index(nic, &pf->addr, u->vfs > 0 ? u->vfs : u->count, err) < 0)
+		return err->code;
+	return check_ledger(as, g, nic, pf, err);
+}
+
+static int probe(struct attachment *a, struct vnet_err *err)
+{
+	struct manager *m = a->owner->m;
+	const struct nic *vf =
+		host_scan_vf(inventory_scan(m->inventory), &a->v.pf, (unsigned)a->v.vf_index);
+	struct verdict verdict;
+	int r = vf ? hook_nic_check(a, &vf->addr, err) : 0;
+
+	if (r == 0 && vf)
+		a->v.vf = vf->addr;
+	else
+		a->v.vf = (struct pci_addr){ 0 };
+	if (r == 0)
+		r = select_probe(m, &a->v, NULL, &verdict, err);
+	if (r == 0 && verdict.score == 0)
+		r = vnet_err_set(err, -EBUSY, VNET_E_NOTHING_SERVES, "%s", verdict.reason);
+	return r < 0 ? vnet_err_wrap(err, "%s", a->v.name) : 0;
+}
+
+int hook_nic_new(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
+		 struct attachment **ret, struct vnet_err *err)
+{
+	const struct pool *pool;
+	const struct uplink *u;
+	struct attachment *a;
+	int r = check(as, g, nic, err);
+
+	if (r < 0)
+		return r;
+	pool = hook_nic_pool(as->m, nic);
+	u = pools_uplink(as->m->pools, &find_pf(inventory_scan(as->m->inventory), nic)->addr);
+	a = attachment_new(as, err);
+	if (!a)
+		return err->code;
+	attachment_of_config(g, nic, &a->v);
+	a->v.state = AT_PREPARING;
+	snprintf(a->v.pool, sizeof(a->v.pool), "%s", pool->name);
+	snprintf(a->v.why, sizeof(a->v.why), "the guest's configuration names it");
+	a->v.pf = u->pf;
+	a->named = hook_device(g, nic)->addr;
+	a->where = IN_LIVE;
+	a->idle_back = u->created;
+	a->by_hook = true;
+	r = probe(a, err);
+	if (r < 0)
+		attachment_drop(a);
+	else
+		*ret = a;
+	return r;
+}
