@@ -182,8 +182,9 @@ static void network_go(struct hook_network *h)
 
 /* ---- the call ---- */
 
-static int network_new(struct manager *m, const struct network_call *c, struct hook_network **ret,
-		       struct vnet_err *err)
+/* NULL: @err says why. */
+static struct hook_network *network_new(struct manager *m, const struct network_call *c,
+					struct vnet_err *err)
 {
 	struct attachments *as = m->attachments;
 	struct hook_network *h;
@@ -192,13 +193,16 @@ static int network_new(struct manager *m, const struct network_call *c, struct h
 
 	for (h = as->networks; h; h = h->next)
 		n++;
-	if (n >= NETWORK_HOOKS_MAX)
-		return vnet_err_set(err, -EAGAIN, VNET_E_LIMIT,
-				    "%d networks start already: try again later",
-				    NETWORK_HOOKS_MAX);
+	if (n >= NETWORK_HOOKS_MAX) {
+		vnet_err_set(err, -EAGAIN, VNET_E_LIMIT,
+			     "%d networks start already: try again later", NETWORK_HOOKS_MAX);
+		return NULL;
+	}
 	h = calloc(1, sizeof(*h));
-	if (!h)
-		return vnet_err_errno(err, -ENOMEM, "hook");
+	if (!h) {
+		vnet_err_errno(err, -ENOMEM, "hook");
+		return NULL;
+	}
 	h->m = m;
 	h->c = *c;
 	h->next = as->networks;
@@ -207,10 +211,10 @@ static int network_new(struct manager *m, const struct network_call *c, struct h
 				       hook_deadline_sec(m) * UINT64_C(1000000), 0, on_late, h);
 	if (r < 0) {
 		network_free(h);
-		return vnet_err_errno(err, r, "hook");
+		vnet_err_errno(err, r, "hook");
+		return NULL;
 	}
-	*ret = h;
-	return 0;
+	return h;
 }
 
 void hook_network_run(struct manager *m, const struct hook_call *call, reply_fn reply, void *user)
@@ -228,8 +232,8 @@ void hook_network_run(struct manager *m, const struct hook_call *call, reply_fn 
 	if (r == 0 && start)
 		c.vf = (struct pci_addr){ 0 };
 	if (r == 0)
-		r = network_new(m, &c, &h, &err);
-	if (r < 0) {
+		h = network_new(m, &c, &err);
+	if (!h) {
 		reply(user, err.code, NULL, &err);
 		return;
 	}

@@ -89,7 +89,7 @@ static const struct uplink *find_uplink(const struct pools *p, const struct pci_
 			const struct uplink *u = &p->at[i].uplinks[k];
 
 			if (link ? !u->link[0] || strcmp(u->link, link) != 0
-				 : !pci_addr_eq(&u->pf, address))
+				 : !address || !pci_addr_eq(&u->pf, address))
 				continue;
 			if (ret_pool)
 				*ret_pool = &p->at[i];
