@@ -17,6 +17,18 @@ if [ "$LAB_BOOT" = 1 ]; then
 	guest_define vm2
 	vnetctl attach vm2 --mode vf --pool "$pool1" --mac 52:54:00:f0:00:12
 	virsh -q start vm1
+	# Known by its permanent MAC, whatever it will be called; made before anybody needs it.
+	mkdir -p /etc/vnetd/vnetd.conf.d
+	cat >/etc/vnetd/vnetd.conf.d/lab.conf <<-CONF
+		[pool fast]
+		uplink = mac=$(cat "/sys/class/net/$pool1/address")
+		vfs = 3
+		[pool broken]
+		uplink = nosuch0
+		vfs = many
+	CONF
+	vnetctl reload || [ $? = 1 ] || fail "vnetctl reload"
+	vnetctl pool list
 	sync
 	lab_reboot
 fi
@@ -33,9 +45,14 @@ guest_ping_wait vm1 $mac world100 240
 same "VF 0" "$mac vlan 100 qos 3" "$(ip link show "$(pci_netdev "$(lab_pf 0)")" |
 	sed -n 's/.*vf 0 .*link\/ether \([0-9a-f:]*\) .*vlan 100, qos 3.*/\1 vlan 100 qos 3/p')"
 is vm2/net0 reserved || fail "vm2/net0: $(vnetctl list)"
-same "VFs of vm2's PF, which nobody needs yet" 0 "$(cat "/sys/bus/pci/devices/$(lab_pf 1)/sriov_numvfs")"
 
-note "READY came before libvirtd, without libvirt or network"
+note "READY came before libvirtd, without libvirt or network, and with the pool's VFs"
+same "VFs of pool fast" 3 "$(cat "/sys/bus/pci/devices/$(lab_pf 1)/sriov_numvfs")"
+journalctl -b -o cat -u vnetd | sed -n '/pool fast: .* has 3 VFs now/p; /^ready/q' | grep -q 'pool fast' ||
+	fail "vnetd was ready before pool fast had its VFs: $(journalctl -b -o cat -u vnetd)"
+vnetctl pool list
+vnetctl --json pool list | jq -e '.pools[] | select(.name == "broken") | .disabled and (.problem | test("lab.conf:6"))' \
+	>/dev/null || fail "pool broken is not shown with file and line"
 ready=$(systemctl show -P ActiveEnterTimestampMonotonic vnetd)
 libvirtd=$(systemctl show -P ExecMainStartTimestampMonotonic libvirtd)
 if [ "$ready" = 0 ] || [ "$ready" -gt "$libvirtd" ]; then
@@ -46,7 +63,7 @@ ok "vnetd ready $ready us, libvirtd started $libvirtd us after the boot"
 note "the guest that starts later gets the same VF"
 virsh -q start vm2
 wait_for 60 is vm2/net0 in-use || fail "vm2/net0: $(vnetctl list)"
-same "VFs of vm2's PF" 7 "$(cat "/sys/bus/pci/devices/$(lab_pf 1)/sriov_numvfs")"
+same "pool" fast "$(vnetctl --json show vm2/net0 | jq -r .attachment.pool)"
 virsh -q destroy vm2
 wait_for 60 is vm2/net0 reserved || fail "vm2/net0: $(vnetctl list)"
 vnetctl detach vm2
@@ -56,3 +73,6 @@ wait_for 60 is vm1/net0 reserved || fail "vm1/net0: $(vnetctl list)"
 vnetctl detach vm1
 guest_destroy vm1
 guest_destroy vm2
+rm -r /etc/vnetd/vnetd.conf.d
+systemctl reload vnetd
+same "pools" 2 "$(vnetctl --json pool list | jq '.pools | length')"
