@@ -254,8 +254,10 @@ static int make_attachment(struct hook *h, const struct guest_nic *nic, struct a
 	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
 	struct attachment *a;
 
-	if (!pool)
-		return hook_no_pf(m, nic, pf, err);
+	if (!pool) {
+		hook_no_pf(m, nic, pf, err);
+		return -ENODEV;
+	}
 	if (hook_check_index(nic, &pf->addr, pool->count, err) < 0)
 		return err->code;
 	if (other)
