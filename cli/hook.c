@@ -268,44 +268,56 @@ static bool receive(int fd, char *buf, size_t size, long long until)
 	return false;
 }
 
-/* 0, or 1 having said why. */
-static int ask(const char *name, const char *call, size_t len)
+/* 0 with the reply, or 1 having said why there is none. */
+static int exchange(const char *call, size_t len, char *reply, size_t size)
 {
-	static char reply[REPLY_MAX];
 	const char *path = getenv("VNETD_SOCKET") ?: SOCKET;
 	long long until = now_ms() + timeout_sec() * 1000LL;
-	char text[256], *why;
-	int fd;
+	int fd = connect_to(path);
+	char text[256];
 
-	if (len - 1 > CALL_MAX) {
-		snprintf(
-			text, sizeof(text),
-			"the XML of %.128s is too large for vnetd: %zu bytes as a message, at most "
-			"%u: virsh edit",
-			name, len - 1, CALL_MAX);
-		complain(text);
-		return 1;
-	}
-	fd = connect_to(path);
-	if (fd < 0) {
+	if (fd < 0)
 		snprintf(text, sizeof(text),
 			 "cannot reach vnetd at %s, which gives this guest its NICs: %s: systemctl "
 			 "status vnetd.socket vnetd",
 			 path, strerror(errno));
-		complain(text);
-		return 1;
-	}
-	if (!send_all(fd, call, len, until) || !receive(fd, reply, sizeof(reply), until)) {
+	/* Who refuses a connection says why before it closes it. */
+	else if ((send_all(fd, call, len, until) || errno == EPIPE) &&
+		 receive(fd, reply, size, until))
+		return 0;
+	else
 		snprintf(text, sizeof(text),
 			 "no answer about the guest's NICs: %s: journalctl -u vnetd; vnetctl list",
 			 strerror(errno));
-		complain(text);
-		return 1;
+	complain(text);
+	return 1;
+}
+
+/* 0, or 1 having said why. */
+static int ask(const char *object, char **argv, const char *xml)
+{
+	static char reply[REPLY_MAX];
+	char text[320], *why = text;
+	size_t len = 0;
+	char *call = make_call(object, argv, xml, &len);
+	int r = 1;
+
+	if (!call) {
+		snprintf(text, sizeof(text), "cannot ask vnetd: %s", strerror(ENOMEM));
+	} else if (len - 1 > CALL_MAX) {
+		snprintf(
+			text, sizeof(text),
+			"the XML of %.128s is too large for vnetd: %zu bytes as a message, at most "
+			"%u: make it smaller (virsh edit)",
+			argv[1], len - 1, CALL_MAX);
+	} else {
+		r = exchange(call, len, reply, sizeof(reply));
+		why = r == 0 ? refusal(reply) : NULL;
 	}
-	why = refusal(reply);
 	if (why)
 		complain(why);
-	return why != NULL;
+	free(call);
+	return r || why;
 }
 
 int main(int argc, char **argv)
@@ -313,21 +325,15 @@ int main(int argc, char **argv)
 	/* By the folder we are in, as libvirt runs us by our full path. */
 	const char *object = strstr(argv[0], "network.d/") ? "network" : "qemu";
 	const struct operation *o = argc == 5 ? find_operation(object, argv[2]) : NULL;
-	char *xml, *call;
-	size_t len = 0;
+	char *xml;
 	int r = 0;
 
 	if (!o)
 		return 0;
 	signal(SIGPIPE, SIG_IGN);
 	xml = read_all(STDIN_FILENO, XML_MAX);
-	if (xml && strstr(xml, NAMESPACE)) {
-		call = make_call(object, argv, xml, &len);
-		r = call ? ask(argv[1], call, len) : 1;
-		if (!call)
-			complain("no memory to ask for the guest's NICs");
-		free(call);
-	}
+	if (xml && strstr(xml, NAMESPACE))
+		r = ask(object, argv, xml) && o->may_fail;
 	free(xml);
-	return r && o->may_fail;
+	return r;
 }

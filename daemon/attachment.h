@@ -167,9 +167,9 @@ void hooks_free(struct attachments *as);
 /* ---- hook-check.c ---- */
 /* Can all that the guest's XML has of ours be made? */
 int hook_check_guest(const struct guest *g, struct vnet_err *err);
-/* The error for a NIC whose @pf is no pool, or was not found (NULL). */
-int hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic *pf,
-	       struct vnet_err *err);
+/* The error, -ENODEV, for a NIC whose @pf is no pool, or was not found (NULL). */
+void hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic *pf,
+		struct vnet_err *err);
 /* Does @pf, with its @count VFs, have the one that @nic names? */
 int hook_check_index(const struct guest_nic *nic, const struct pci_addr *pf, int count,
 		     struct vnet_err *err);

@@ -62,8 +62,8 @@ int hook_check_guest(const struct guest *g, struct vnet_err *err)
 	return r;
 }
 
-int hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic *pf,
-	       struct vnet_err *err)
+void hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic *pf,
+		struct vnet_err *err)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
 	char why[REASON_MAX], addr[PCI_ADDR_STR], mac[MAC_STR];
@@ -74,10 +74,11 @@ int hook_no_pf(struct manager *m, const struct guest_nic *nic, const struct nic 
 	if (pf && pf->kind == NIC_PF &&
 	    (!pools_by_pf(m->pools, &pf->addr) || !host_scan_nic_link(s, pf))) {
 		pool_why_none(pf, why, sizeof(why));
-		return vnet_err_set(err, -ENODEV, VNET_E_FAILED, "%s: its PF gives no VFs: %s",
-				    nic->name, why);
+		vnet_err_set(err, -ENODEV, VNET_E_FAILED, "%s: its PF gives no VFs: %s", nic->name,
+			     why);
+		return;
 	}
-	return vnet_err_set(
+	vnet_err_set(
 		err, -ENODEV, VNET_E_NOT_FOUND,
 		"%s: its PF (%s, permanent MAC %s) is not on this host: see `vnetctl inventory`",
 		nic->name, pci_addr_str(&nic->pf, addr) ?: "address unknown",

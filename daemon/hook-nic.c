@@ -93,8 +93,10 @@ static int check(struct attachments *as, const struct guest *g, const struct gue
 	const struct nic *pf = find_pf(inventory_scan(as->m->inventory), nic);
 	const struct uplink *u = pf ? pools_uplink(as->m->pools, &pf->addr) : NULL;
 
-	if (!u)
-		return hook_no_pf(as->m, nic, pf, err);
+	if (!u) {
+		hook_no_pf(as->m, nic, pf, err);
+		return err->code;
+	}
 	if (hook_check_index(nic, &pf->addr, u->vfs > 0 ? u->vfs : u->count, err) < 0)
 		return err->code;
 	return check_ledger(as, g, nic, pf, err);

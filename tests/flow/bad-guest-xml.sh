@@ -199,6 +199,27 @@ for args in '' vm1 'vm1 prepare' 'vm1 prepare begin' 'vm1 prepare begin - more' 
 done
 unchanged "what else comes"
 
+note "no place left for the hook: said"
+/usr/bin/python3 - "$socket" >"$work/crowd" <<-'PY' &
+	import socket, sys, time
+	held = []
+	for _ in range(1100):
+	    held.append(socket.socket(socket.AF_UNIX))
+	    held[-1].connect(sys.argv[1])
+	print("there", flush=True)
+	time.sleep(60)
+PY
+crowd=$!
+wait_for 30 grep -q there "$work/crowd" || fail "no crowd"
+run_hook prepare
+same "no place: status" 1 "$rc"
+same "no place: lines" 1 "$(wc -l <"$work/hook.err")"
+says '^vnetd: connect: .* connections, the most' "$said"
+run_hook release
+same "a release ends well" 0 "$rc"
+{ kill "$crowd" && wait "$crowd"; } 2>/dev/null || :
+unchanged "a crowd"
+
 note "twice the same name: the first counts, and nothing is added to such a guest"
 edited 's|<vnetd:nic \([^>]*\)vf-index="0"\([^>]*\)/>|&<vnetd:nic \1vf-index="3"\2/>|'
 run_hook prepare

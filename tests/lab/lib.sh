@@ -182,10 +182,10 @@ lab_guest_memory=64 # MiB; 40 still boots
 declare -A lab_mark # from which byte of a console to look
 
 # guest_define NAME [MEMORY-MIB [FLAG...]]
-# Device XML for a cold boot in GUEST_DEVICES; GUEST_ON_REBOOT=restart. Flags: nounplug (the guest's ACPI
+# Device XML for a cold boot in GUEST_DEVICES; GUEST_ON_REBOOT=restart; GUEST_PORTS root ports (8). Flags: nounplug (the guest's ACPI
 # answers neither plug nor unplug).
 guest_define() {
-	local name=$1 memory=${2:-$lab_guest_memory} flag cmdline
+	local name=$1 memory=${2:-$lab_guest_memory} flag cmdline ports i
 	shift $(($# < 2 ? $# : 2))
 	cmdline="console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check"
 	for flag; do
@@ -199,8 +199,9 @@ guest_define() {
 	if [ ! -e "$lab_images/vmlinux" ]; then
 		cp "$LAB_DIR/guest/vmlinux" "$LAB_DIR/guest/initramfs.cpio" "$lab_images/"
 	fi
+	ports=$(for ((i = 0; i < ${GUEST_PORTS:-8}; i++)); do echo "<controller type='pci' model='pcie-root-port'/>"; done)
 	rm -f "$lab_guests/$name.plain"
-	if [ $# = 0 ] && [ "$memory" = "$lab_guest_memory" ] && [ -z "${GUEST_DEVICES:-}${GUEST_CMDLINE:-}" ]; then
+	if [ $# = 0 ] && [ "$memory" = "$lab_guest_memory" ] && [ -z "${GUEST_DEVICES:-}${GUEST_CMDLINE:-}${GUEST_PORTS:-}" ]; then
 		: >"$lab_guests/$name.plain"
 	fi
 	virsh -q define /dev/stdin <<-EOF
@@ -221,7 +222,7 @@ guest_define() {
 		  <devices>
 		    <controller type='usb' model='none'/>
 		    <controller type='pci' index='0' model='pcie-root'/>
-		    $(printf "<controller type='pci' model='pcie-root-port'/>%.0s" 1 2 3 4 5 6 7 8)
+		    $ports
 		    <serial type='file'><source path='$lab_guests/$name.console'/><target type='isa-serial' port='0'/></serial>
 		    <memballoon model='none'/>
 		    <audio id='1' type='none'/>
