@@ -18,7 +18,8 @@ enum { KEY_MODE = 0x200, KEY_POOL, KEY_NAME, KEY_MAC, KEY_VLAN };
 static const struct argp_option options[] = {
 	{ "mode", KEY_MODE, "MODE[,MODE...]", 0,
 	  "How, the first that can (mode list); else the pool's", 0 },
-	{ "pool", KEY_POOL, "POOL", 0, "From where: a pool (pool list), or a PF's interface or address", 0 },
+	{ "pool", KEY_POOL, "POOL", 0,
+	  "From where: a pool (pool list), or a PF's interface or address", 0 },
 	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
 	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
 	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },

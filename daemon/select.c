@@ -300,7 +300,7 @@ static int ask_pool(const struct question *q, const char *mode, const struct poo
 		snprintf(why, sizeof(why),
 			 "pool %s: there is no mode %s: `vnetctl mode list` shows those there are",
 			 pool->name, mode);
-	if (why[0])
+	if (why[0] || !plugin)
 		return add_refusal(q, mode, pool, only, why, err);
 	if (!(plugin->candidates & VNET_CANDIDATE_VF))
 		return 0;

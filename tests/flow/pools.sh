@@ -3,7 +3,7 @@
 # Configured pools: which uplinks they have, what they give, and in which order.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-pf0=0000:01:00.0 pf1=0000:02:00.0 pf2=0000:03:00.0
+pf0=0000:01:00.0 pf1=0000:02:00.0
 
 config() { # TEXT...: one line each
 	mkdir -p "$work/config/vnetd.conf.d"

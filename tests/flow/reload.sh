@@ -3,7 +3,7 @@
 # Reload: what changed is applied, what is in use is left alone and told.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-pf0=0000:01:00.0 pf1=0000:02:00.0
+pf1=0000:02:00.0
 
 config() { # TEXT...: one line each
 	mkdir -p "$work/config"
