@@ -240,7 +240,7 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	/* Waiting clients first: their calls must not outlive what would answer them. */
-	reload_free(m->reload);
+	m->reload = reload_free(m->reload);
 	server_free(m->server);
 	m->server = NULL;
 	monitor_free(m->monitor);

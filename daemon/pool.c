@@ -123,12 +123,12 @@ const struct uplink *pools_uplink(const struct pools *p, const struct pci_addr *
 
 const struct uplink *pools_find_uplink(const struct pools *p, const char *name)
 {
-	struct pci_addr addr;
+	struct pci_addr addr = { 0 };
+	bool is_address = pci_addr_parse(name, &addr) == 0;
 
 	if (by_name(p, name))
 		return NULL;
-	return pci_addr_parse(name, &addr) == 0 ? find_uplink(p, &addr, NULL, NULL)
-						: find_uplink(p, NULL, name, NULL);
+	return find_uplink(p, &addr, is_address ? NULL : name, NULL);
 }
 
 const struct pool *pools_find(const struct pools *p, const char *name)

@@ -38,6 +38,12 @@ end_listener() {
 	wait "$listener" 2>/dev/null || :
 	unset NOTIFY_SOCKET
 }
+# A start without a listener, until its pass is over.
+start_ready() {
+	: >"$log"
+	start
+	wait_for 20 grep -q 'info: ready' "$log" || fail "not ready within 20 s"
+}
 left_journals() { find "$run/pools/journal" -type f -printf '%f\n' 2>/dev/null | sort | xargs; }
 
 note "the VFs are there when vnetd is ready; auto and found make none"
@@ -62,8 +68,7 @@ end_listener
 note "VFs that are there stay, whatever their number: it is told"
 config '[pool a]' 'uplink = enp1s0 enp2s0' 'vfs = 5'
 before=$(writes)
-start
-wait_for 10 grep -q 'info: ready' "$log"
+start_ready
 expect 0 'pool a: vfs = 5 has to wait: enp1s0 has 3 VFs, 0 of them in use' pool list
 same "VFs" "3 3" "$(numvfs $pf0) $(numvfs $pf1)"
 same "writes" "$before" "$(writes)"
@@ -71,8 +76,8 @@ same "writes" "$before" "$(writes)"
 note "more than the NIC can have: what it can, and a problem"
 new_host --pfs 1
 config '[pool a]' 'uplink = enp1s0' 'vfs = 9'
-start
-wait_for 10 has_vfs $pf0 7 || fail "not made"
+start_ready
+same "VFs" 7 "$(numvfs $pf0)"
 expect 0 'pool a: vfs = 9, but enp1s0 can have 7 at most' pool list
 
 note "a kernel that refuses costs its uplink alone, and not READY; tried again when needed"
@@ -99,6 +104,7 @@ note "a kernel that does not come back: READY all the same, and requests are ser
 new_host --pfs 2 --guests 1
 config '[pool a]' 'uplink = enp1s0' 'vfs = 2' '[pool b]' 'uplink = enp2s0'
 kernel_fails "hang write:*/$pf0/sriov_numvfs"
+: >"$log"
 start
 expect 0 '^b +configured' pool list
 expect 1 'reload: vnetd is still at the pools of its start' reload
@@ -114,6 +120,7 @@ new_host --pfs 2 --pf-unbound 1
 config '[vnetd]' 'start-wait-sec = 60' '[pool a]' 'uplink = enp1s0' 'vfs = 2' \
 	'[pool b]' "uplink = $pf1" 'vfs = 3'
 listen
+: >"$log"
 start
 wait_for 10 grep -q 'pool a: enp1s0 has 2 VFs now' "$log" || fail "what is there waits too"
 ! ready || fail "ready without the uplink"
@@ -138,9 +145,7 @@ end_listener
 note "the host's own PF: only where it is named itself"
 new_host --pfs 2 --host-used 0 --host-used 1
 config '[pool a]' 'uplink = enp1s0' 'vfs = 2' '[pool b]' 'uplink = enp2*' 'vfs = 2'
-: >"$log"
-start
-wait_for 10 grep -q 'info: ready' "$log"
+start_ready
 same "VFs" "2 0" "$(numvfs $pf0) $(numvfs $pf1)"
 grep -q 'pool a: making VFs interrupts the link of enp1s0, which the host uses' "$log" || fail "not told"
 expect 0 'pool b: no VFs are made of enp2s0, which the host uses' pool list
@@ -154,9 +159,7 @@ for point in numvfs:before numvfs:set numvfs:after link-up:before link-up:after 
 	fault "knob:$point" kill
 	launch
 	died
-	: >"$log"
-	start
-	wait_for 20 grep -q 'info: ready' "$log" || fail "not ready"
+	start_ready
 	same "VFs ($point)" "2 0 true" "$(numvfs $pf0) $(cat "$host/sys/bus/pci/devices/$pf0/sriov_drivers_autoprobe") $(fake '.links[] | select(.name == "enp1s0") | .up')"
 	same "journals" "" "$(left_journals)"
 	same "made by vnetd" true "$(json '.pools[0].uplinks[0].created' pool list)"
@@ -172,9 +175,7 @@ fault knob:numvfs:before kill
 launch
 died
 rm "$work/config/vnetd.conf"
-: >"$log"
-start
-wait_for 20 grep -q 'info: ready' "$log" || fail "not ready"
+start_ready
 back_as fresh
 same "journals" "" "$(left_journals)"
 stop
@@ -184,6 +185,6 @@ new_host --pfs 1
 config '[pool a]' 'uplink = enp1s0' 'vfs = 2'
 mkdir -p "$run/pools/journal"
 echo junk >"$run/pools/journal/$pf0"
-start
-wait_for 20 has_vfs $pf0 2 || fail "not made"
+start_ready
+same "VFs" 2 "$(numvfs $pf0)"
 wait_for 20 test -e "$run/pools/journal/$pf0.unreadable" || fail "not kept"
