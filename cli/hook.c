@@ -198,8 +198,9 @@ static int timeout_sec(void)
 	return v >= 1 && v <= TIMEOUT_SEC_MAX ? (int)v : TIMEOUT_SEC;
 }
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, int sec)
 {
+	const struct timeval limit = { .tv_sec = sec };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -208,6 +209,9 @@ static int connect_to(const char *path)
 		return -1;
 	}
 	strcpy(addr.sun_path, path);
+	/* Where vnetd is stopped and its backlog full, connect() waits as long as this says. */
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -1;
 	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -1 : fd;
@@ -272,10 +276,11 @@ static bool receive(int fd, char *buf, size_t size, long long until)
 static int exchange(const char *call, size_t len, char *reply, size_t size)
 {
 	const char *path = getenv("VNETD_SOCKET") ?: SOCKET;
-	long long until = now_ms() + timeout_sec() * 1000LL;
-	int fd = connect_to(path);
+	int sec = timeout_sec(), fd;
+	long long until = now_ms() + sec * 1000LL;
 	char text[256];
 
+	fd = connect_to(path, sec);
 	if (fd < 0)
 		snprintf(text, sizeof(text),
 			 "cannot reach vnetd at %s, which gives this guest its NICs: %s: systemctl "

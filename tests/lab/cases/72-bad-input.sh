@@ -15,7 +15,7 @@ all_of_it() {
 	for pf in $LAB_PFS; do
 		if pci_netdev "$pf" >/dev/null; then pf_state "$pf"; else echo "$pf has no interface"; fi
 	done
-	(cd /run/vnetd && find attachments journal pools -printf '%p %y\n' 2>/dev/null && cat pools/* 2>/dev/null) | sort
+	(cd /run/vnetd && find attachments journal pools -printf '%p %y\n' 2>/dev/null && cat pools/*.json 2>/dev/null) | sort
 	for guest in $(virsh list --all --name | sort); do
 		virsh dumpxml "$guest"
 		virsh dumpxml "$guest" --inactive
@@ -91,8 +91,10 @@ spoil() { # FILE HOW
 	newer) sed -i '0,/"version": *1/s//"version": 2/' "/run/vnetd/$1" ;;
 	esac
 }
+cp "/run/vnetd/$mark" $state_dir/mark
 for how in torn empty newer; do
 	systemctl stop vnetd.socket vnetd
+	cp $state_dir/mark "/run/vnetd/$mark" # one that was moved aside is not written anew
 	find /run/vnetd -name '*.unreadable' -delete
 	host_state >$state_dir/files.host
 	for file in "$attachment" "$journal" "$mark"; do
