@@ -218,6 +218,7 @@ says '^vnetd: connect: .* connections, the most' "$said"
 run_hook release
 same "a release ends well" 0 "$rc"
 { kill "$crowd" && wait "$crowd"; } 2>/dev/null || :
+wait_for 10 vnet list || fail "nobody is let in after the crowd went"
 unchanged "a crowd"
 
 note "twice the same name: the first counts, and nothing is added to such a guest"

@@ -294,7 +294,7 @@ all_of_it() {
 	echo "daemon $daemon"
 	alive || echo "is dead"
 	dump
-	(cd "$run" && find . ! -name fault -printf '%p %y\n' | sort
+	(cd "$run" && find . ! -name fault ! -name workers.lock -printf '%p %y\n' | sort
 		grep -rs '' . --exclude=fault | sort || :)
 	python3 - "$host"/guests/* <<-'PY'
 	import re, sys
