@@ -60,6 +60,7 @@ wait_for() {
 # A fresh host, and nothing known of it. The daemon is ended first, if one runs.
 new_host() { # OPTIONS OF MKHOST...
 	[ -z "$daemon" ] || stop
+	wait_for 5 no_workers || : # they may still write when vnetd is gone
 	rm -rf "$host" "$run"
 	local made="$work/host of $*"
 	[ -d "$made" ] || "$top/tests/fake/mkhost" "$made" "$@"
