@@ -116,6 +116,7 @@ world_up() {
 lab_pf() { # NUMBER -> PCI address
 	local -a list
 	read -ra list <<<"$LAB_PFS"
+	[ "$1" -lt ${#list[@]} ] || return 1
 	echo "${list[$1]}"
 }
 
