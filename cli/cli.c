@@ -173,7 +173,7 @@ static int tell(struct cli *cli, const struct vnet_err *err, const json_t *reply
 	json_t *verdicts = json_object_get(reply, "verdicts");
 
 	cli_complain("%s", err->text);
-	if (json_array_size(verdicts) > 0)
+	if (err->name == VNET_E_NOTHING_SERVES && json_array_size(verdicts) > 0)
 		out_verdicts(stderr, verdicts);
 	if (cli->json)
 		tell_json(err, verdicts);

@@ -53,7 +53,7 @@ static void add_vlan(struct argp_state *state, struct request_args *a, const cha
 	struct vlan vlan;
 	json_t *j;
 
-	if (vlan_parse(text, &vlan) < 0) {
+	if (vlan_parse(text, &vlan) < 0 || !vlan.id) {
 		argp_error(state,
 			   "--vlan '%s': give an id from 1 to 4094, and maybe \"qos 0..7\" "
 			   "and \"proto 802.1Q\" or \"802.1ad\"",

@@ -19,7 +19,8 @@ static json_t *attachment_json(const struct attachment *a)
 	const struct guest *g = attachment_guest(a);
 	struct vnet_attachment v = a->v;
 
-	v.persistent = g && guest_config_has_nic(g, v.name);
+	if (g) /* until libvirt was read: as it was last */
+		v.persistent = guest_config_has_nic(g, v.name);
 	return model_attachment_to_json(&v);
 }
 

@@ -53,7 +53,13 @@ int attach_name(struct manager *m, const struct guest *g, const struct vnet_requ
 		snprintf(ret, NIC_NAME_MAX, "%s", r->name);
 		if (name_taken(m, g, ret))
 			return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
-					    "guest %s has a NIC %s already: choose another --name",
+					    "guest %s has a NIC %s already%s: detach that first "
+					    "(vnetctl detach %s %s), or choose another --name",
+					    g->name, ret,
+					    guest_has_nic(g, ret) ? ", not as it is asked for"
+					    : guest_config_has_nic(g, ret)
+						    ? ", in its configuration alone"
+						    : "",
 					    g->name, ret);
 		return 0;
 	}

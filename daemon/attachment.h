@@ -71,6 +71,7 @@ struct waiter {
 	struct attachments *owner;
 	sd_event_source *timer;
 	waiter_fn go;
+	bool rereads; /* waits for what libvirt says of this one guest */
 	struct timing timing;
 	struct vnet_request request; /* attach, why, plan; detach: guest and name */
 	reply_fn reply;

@@ -73,6 +73,8 @@ static void attachment_cancel(struct attachment *a)
 
 static void waiter_free(struct waiter *w)
 {
+	if (w->owner->m->domains)
+		domains_drop(w->owner->m->domains, w);
 	sd_event_source_disable_unref(w->timer);
 	free(w);
 }
@@ -83,7 +85,12 @@ static void waiter_refuse(struct waiter *w)
 	struct vnet_err err = VNET_ERR_INIT;
 	int r;
 
-	if (domains_known(d) == DOMAINS_KNOWN)
+	if (w->rereads)
+		r = vnet_err_set(&err, -EAGAIN, VNET_E_UNAVAILABLE,
+				 "libvirt has not answered about guest %s for %d s: it may be "
+				 "starting or stopping (virsh domstate %s): try again later",
+				 w->request.guest, KNOWN_WAIT_SEC, w->request.guest);
+	else if (domains_known(d) == DOMAINS_KNOWN)
 		r = vnet_err_set(&err, -EAGAIN, VNET_E_UNAVAILABLE,
 				 "vnetd was started just now and does not know yet what became of "
 				 "what was under way before%s: try again later",
@@ -334,15 +341,38 @@ static int on_waiter_late(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
+static void waiter_reread(void *user, int r, struct vnet_err *err)
+{
+	struct waiter *w = user;
+
+	(void)r; /* what is known of the guest has to do then */
+	(void)err;
+	waiter_take(w);
+	w->go(w->owner->m, w);
+	waiter_free(w);
+}
+
+/* A guest that is not in the table, or not running in it, may have come, or started, a
+ * moment ago: events are on their way, and libvirt itself knows. */
+static bool ask_first(struct domains *d, struct waiter *w)
+{
+	const struct guest *g = domains_find(d, w->request.guest);
+	struct vnet_err err = VNET_ERR_INIT;
+
+	if (!g)
+		return domains_relist(d);
+	w->rereads = !g->active && domains_reread(d, g->uuid, waiter_reread, w, &err) == 0;
+	return w->rereads;
+}
+
 static void when_known(struct attachments *as, struct waiter *w)
 {
 	struct domains *d = as->m->domains;
 
 	w->owner = as;
-	if (domains_known(d) == DOMAINS_KNOWN && as->reconciled &&
-	    (domains_find(d, w->request.guest) || !domains_relist(d))) {
+	if (domains_known(d) == DOMAINS_KNOWN && as->reconciled && !ask_first(d, w)) {
 		w->go(as->m, w);
-		free(w);
+		waiter_free(w);
 		return;
 	}
 	if (sd_event_add_time_relative(as->m->event, &w->timer, CLOCK_MONOTONIC,

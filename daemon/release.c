@@ -384,6 +384,11 @@ void attachments_device_removed(struct attachments *as, const char *uuid, const 
 {
 	struct attachment *a = find_alias(as, uuid, alias);
 
+	if (a && a->v.state == AT_IN_USE && !a->reply)
+		log_warn(a->v.asked.guest,
+			 "guest %s lost its NIC %s, and vnetd was not asked for that: by virsh, by "
+			 "the guest, or its VF was taken away (sriov_numvfs)",
+			 a->v.asked.guest, a->v.name);
 	if (a && guest_may_hold(a))
 		attachment_release(a);
 }

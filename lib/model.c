@@ -384,7 +384,7 @@ static int get_vlan(const json_t *j, struct vlan *ret, struct vnet_err *err)
 		return invalid(err, "vlan", "field \"vlan\" must be an object {id, qos, proto}");
 	r = json_only_fields(o, fields, err);
 	if (r == 0)
-		r = json_get_int(o, "id", 0, VLAN_ID_MAX, &id, err);
+		r = json_get_int(o, "id", 1, VLAN_ID_MAX, &id, err);
 	if (r == 0)
 		r = json_get_int_opt(o, "qos", 0, VLAN_QOS_MAX, &qos, err);
 	if (r == 0)

@@ -19,6 +19,13 @@ note "a guest that libvirt has learned of just now"
 sed 's/vm1/vm9/; s/000000000001/000000000009/' "$host/guests/vm1.xml" >"$host/.new"
 mv "$host/.new" "$host/guests/vm9.xml"
 expect 0 'score|vf|SERVES' why vm9
+note "and one that runs since just now"
+shut_off vm9
+is_off() { ! vnet why vm9 --live; }
+wait_for 10 is_off || fail "vm9 runs"
+expect 1 'does not run' why vm9 --live
+rm "$host/guests/vm9.off"
+expect 0 'SERVES' why vm9 --live
 rm "$host/guests/vm9.xml"
 
 note "on a PF without VFs: it gets all that it can have"

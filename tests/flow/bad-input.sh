@@ -28,7 +28,7 @@ expect 2 'all zero' why vm1 --mac 00:00:00:00:00:00
 unchanged "a MAC"
 
 note "VLAN"
-for vlan in 4095 -1 x '' '1 qos 8' '1 qos' '100 proto 802.1x' '0 qos 3' '1 2' 01 1.5 99999999999; do
+for vlan in 0 4095 -1 x '' '1 qos 8' '1 qos' '100 proto 802.1x' '0 qos 3' '1 2' 01 1.5 99999999999; do
 	expect 2 'give an id from 1 to 4094' attach vm1 --vlan "$vlan"
 done
 expect 2 'give an id from 1 to 4094' attach vm1 --vlan $'1\xff'

