@@ -230,6 +230,7 @@ lab-shell:	## a console in the booted lab
 	+$(Q)$(MAKE) --no-print-directory lab-tree && \
 		exec tests/lab/run --destdir $(O)/lab/root --files $(O)/lab/files --shell
 demo:	## install what is needed, build, boot the lab and show vnetd at work
+	@echo '==> packages (nothing is said where all are there), then the build of vnetd'
 	$(Q)tests/deps build lab
 	+$(Q)$(MAKE) --no-print-directory lab-tree && VNET_BUILD='$(abspath $(O))' exec tests/demo
 
