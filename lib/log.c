@@ -127,34 +127,6 @@ static void emit(int priority, const struct about *about, const struct vnet_err 
 		to_stderr(priority, about->object, text);
 }
 
-void log_msg(int priority, const char *object, const char *fmt, ...)
-{
-	const struct about about = { .object = object };
-	int saved = errno;
-	va_list ap;
-
-	if (!wanted(&priority))
-		return;
-	va_start(ap, fmt);
-	emit(priority, &about, NULL, fmt, ap);
-	va_end(ap);
-	errno = saved;
-}
-
-void log_err(int priority, const char *object, const struct vnet_err *err, const char *fmt, ...)
-{
-	const struct about about = { .object = object, .code = err->code };
-	int saved = errno;
-	va_list ap;
-
-	if (!wanted(&priority))
-		return;
-	va_start(ap, fmt);
-	emit(priority, &about, err, fmt, ap);
-	va_end(ap);
-	errno = saved;
-}
-
 void log_event(const char *message_id, int priority, const char *object, const char *fmt, ...)
 {
 	const struct about about = { .message_id = message_id, .object = object };

@@ -174,6 +174,17 @@ expect 1 'No more available PCI slots' attach vm1 --pool enp1s0
 same "list" "" "$(listed)"
 rm "$host/guests/vm1.refuse"
 
+note "a guest that libvirt does not answer for, as while its hook runs: an end after a while, others go on"
+shut_off vm1
+becomes_off() { ! vnet why vm1 --live; }
+wait_for 10 becomes_off || fail "vm1 runs"
+: >"$host/guests/vm1.hang"
+begin asks why vm1
+expect 0 SERVES why vm2
+ended 20 asks 1 'libvirt has not answered about guest vm1 for 10 s: it may be starting or stopping'
+rm "$host/guests/vm1.hang"
+expect 0 SERVES why vm1
+
 note "guests that are not ours cost the hook nothing, whatever vnetd does"
 stop
 failing=
