@@ -72,6 +72,7 @@ struct waiter {
 	sd_event_source *timer;
 	waiter_fn go;
 	bool rereads; /* waits for what libvirt says of this one guest */
+	bool detaches;
 	struct timing timing;
 	struct vnet_request request; /* attach, why, plan; detach: guest and name */
 	reply_fn reply;
@@ -117,6 +118,9 @@ void attachment_timer(struct attachment *a, uint64_t msec, sd_event_time_handler
  * decided; or answers, after a while, that they are not. */
 void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 		       reply_fn reply, void *user);
+/* The same of a detach, which asks libvirt itself about the guest. */
+void attachments_serve_detach(struct manager *m, const struct vnet_request *r, waiter_fn go,
+			      reply_fn reply, void *user);
 const struct guest *attachment_guest(const struct attachment *a);
 void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
 

@@ -198,5 +198,5 @@ static void detach_begin(struct manager *m, struct waiter *w)
 
 void detach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
 {
-	attachments_serve(m, r, detach_begin, reply, user);
+	attachments_serve_detach(m, r, detach_begin, reply, user);
 }

@@ -353,7 +353,9 @@ static void waiter_reread(void *user, int r, struct vnet_err *err)
 }
 
 /* A guest that is not in the table, or not running in it, may have come, or started, a
- * moment ago: events are on their way, and libvirt itself knows. */
+ * moment ago: events are on their way, and libvirt itself knows. A detach goes by what is
+ * known: its own call to libvirt meets the guest as it is, and a start that comes meanwhile
+ * has to find it under way, not waiting. */
 static bool ask_first(struct domains *d, struct waiter *w)
 {
 	const struct guest *g = domains_find(d, w->request.guest);
@@ -361,7 +363,8 @@ static bool ask_first(struct domains *d, struct waiter *w)
 
 	if (!g)
 		return domains_relist(d);
-	w->rereads = !g->active && domains_reread(d, g->uuid, waiter_reread, w, &err) == 0;
+	w->rereads = !g->active && !w->detaches &&
+		     domains_reread(d, g->uuid, waiter_reread, w, &err) == 0;
 	return w->rereads;
 }
 
@@ -385,8 +388,8 @@ static void when_known(struct attachments *as, struct waiter *w)
 	as->waiters = w;
 }
 
-void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
-		       reply_fn reply, void *user)
+static void serve(struct manager *m, const struct vnet_request *r, waiter_fn go, bool detaches,
+		  reply_fn reply, void *user)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	struct waiter *w = calloc(1, sizeof(*w));
@@ -396,12 +399,25 @@ void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_f
 		return;
 	}
 	w->go = go;
+	w->detaches = detaches;
 	w->request = *r;
 	w->reply = reply;
 	w->user = user;
 	timing_begin(&w->timing);
 	timing_switch(&w->timing, TIMING_LIBVIRT);
 	when_known(m->attachments, w);
+}
+
+void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
+		       reply_fn reply, void *user)
+{
+	serve(m, r, go, false, reply, user);
+}
+
+void attachments_serve_detach(struct manager *m, const struct vnet_request *r, waiter_fn go,
+			      reply_fn reply, void *user)
+{
+	serve(m, r, go, true, reply, user);
 }
 
 void attachments_guests_known(struct attachments *as)
