@@ -78,8 +78,8 @@ const char *txn_lane(const struct knob *knob, const char *object, char buf[stati
 {
 	size_t n = strcspn(object, "/");
 
-	if (knob->host_wide)
-		return "host";
+	if (knob->lane)
+		return knob->lane;
 	snprintf(buf, PCI_ADDR_STR, "%.*s", (int)(n < PCI_ADDR_STR ? n : PCI_ADDR_STR - 1), object);
 	return buf;
 }

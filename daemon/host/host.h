@@ -87,7 +87,7 @@ int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan 
 
 /* ---- knobs: things of the host that are read and set as a whole (knobs.c) ---- */
 
-#define KNOB_VALUE_MAX 96
+#define KNOB_VALUE_MAX 192
 #define KNOB_OBJECT_MAX 64
 #define KNOB_ABSENT "absent" /* read: the object does not exist (yet) */
 
@@ -101,8 +101,10 @@ struct knob {
 	enum knob_owner owner; /* pool knobs are only ever rolled forward */
 	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
 	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
-	bool host_wide;	       /* the kernel serialises it over all PFs: one lane for it */
-	bool live;	       /* may be set while a guest has the VF */
+	/* The worker lane of its calls where it is not the object's own: what the kernel
+	 * (or a server) serialises over all objects has one lane. */
+	const char *lane;
+	bool live; /* may be set while a guest has the VF */
 	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
 	bool (*matches)(const char *wanted, const char *actual);
 	int (*get)(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
