@@ -179,7 +179,8 @@ static void plan_next(struct ask *ask)
 static void plan_warn(struct ask *ask, const struct candidate *c)
 {
 	const struct host_scan *s = inventory_scan(ask->m->inventory);
-	const struct nic *pf = host_scan_nic(s, &c->uplink->pf);
+	const struct nic *pf = c->kind == VNET_CANDIDATE_VF ? host_scan_nic(s, &c->uplink->pf)
+							    : NULL;
 	char why[REASON_MAX], text[REASON_MAX + POOL_NAME_MAX + 128];
 
 	if (!pf || pf->num_vfs > 0)
@@ -192,9 +193,10 @@ static void plan_warn(struct ask *ask, const struct candidate *c)
 	json_array_append_new(ask->warnings, json_string(text));
 }
 
-static int plan_start(struct ask *ask, const struct guest *g, const struct candidate *c,
+static int plan_start(struct ask *ask, const struct guest *g, const struct selection *s,
 		      struct vnet_err *err)
 {
+	const struct candidate *c = s->chosen;
 	struct vnet_attachment *a = &ask->a;
 	char who[128], mac[MAC_STR];
 	int r;
@@ -202,20 +204,15 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct candi
 	a->asked = ask->request;
 	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
 	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
-	snprintf(a->mode, sizeof(a->mode), "%s", c->mode->name);
-	snprintf(a->why, sizeof(a->why), "%s", c->verdict.reason);
-	snprintf(a->pool, sizeof(a->pool), "%s", c->pool->name);
+	select_why(s, a->why, sizeof(a->why));
+	select_claim(ask->m, c, a);
 	a->state = AT_RESERVED;
-	a->pf = c->uplink->pf;
-	a->vf = c->vf;
-	a->vf_index = c->vf_index;
-	a->vlan = ask->request.vlan.id ? ask->request.vlan : c->pool->set.vlan;
 	a->mac = ask->request.mac;
 	r = attach_name(ask->m, g, &ask->request, a->name, err);
 	if (r < 0)
 		return r;
 	if (!ask->request.has_mac)
-		pools_make_mac(ask->m->pools, &a->pf, &a->mac);
+		pools_make_mac(ask->m->pools, a->pool, &a->mac);
 	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
 	if (who[0] && ask->request.has_mac)
 		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
@@ -245,7 +242,7 @@ static void ask_choose(void *user, int r, struct vnet_err *err)
 	} else if (!s.chosen) {
 		r = select_refuse(&s, &ask->request, err);
 		ask_end(ask, r, json_pack("{s:O}", "verdicts", ask->verdicts), err);
-	} else if ((r = plan_start(ask, g, s.chosen, err)) < 0) {
+	} else if ((r = plan_start(ask, g, &s, err)) < 0) {
 		ask_end(ask, r, NULL, err);
 	} else {
 		plan_next(ask);

@@ -40,7 +40,7 @@ static int choose_mac(struct attachment *a, struct vnet_err *err)
 		return 0;
 	}
 	do {
-		pools_make_mac(m->pools, &a->v.pf, &a->v.mac);
+		pools_make_mac(m->pools, a->v.pool, &a->v.mac);
 		attach_mac_taken(m, &a->v.mac, &a->v.pf, a, who, sizeof(who));
 	} while (who[0]);
 	return 0;
@@ -122,6 +122,11 @@ static void plan_from_journal(const struct journal *j, struct plan *ret)
 	}
 }
 
+enum handover attachment_handover(const struct attachment *a)
+{
+	return a->v.kind == DL_LINK || a->v.kind == DL_CHARDEV ? HO_FD_BY_LIBVIRT : HO_PATH;
+}
+
 void attachment_confirm(struct attachment *a)
 {
 	struct vnet_err err = VNET_ERR_INIT;
@@ -131,7 +136,7 @@ void attachment_confirm(struct attachment *a)
 	if (a->plan.n == 0)
 		plan_from_journal(a->journal, &a->plan);
 	memset(&a->cause, 0, sizeof(a->cause));
-	a->v.handover = HO_PATH;
+	a->v.handover = attachment_handover(a);
 	attachment_enter(a, AT_IN_USE, "%s", "");
 	if (txn_new(&a->txn, a->owner->m->workers, a->journal, &err) < 0) {
 		attach_confirmed(a, err.code, &err);
@@ -233,6 +238,19 @@ static int on_handover_late(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
+void attachment_set_delivery(struct attachment *a, const struct delivery *d)
+{
+	static const enum delivery_kind kinds[] = {
+		[VNET_DELIVERY_NONE] = DL_NONE,	      [VNET_DELIVERY_HOSTDEV] = DL_HOSTDEV,
+		[VNET_DELIVERY_CHARDEV] = DL_CHARDEV, [VNET_DELIVERY_LINK] = DL_LINK,
+		[VNET_DELIVERY_SOCKET] = DL_SOCKET,   [VNET_DELIVERY_PCI] = DL_PCI,
+	};
+
+	a->v.kind = kinds[d->kind];
+	memcpy(a->v.device, d->value, sizeof(a->v.device));
+	memcpy(a->v.how, d->how, sizeof(a->v.how));
+}
+
 static int hand_over(struct attachment *a, struct vnet_err *err)
 {
 	struct manager *m = a->owner->m;
@@ -246,17 +264,17 @@ static int hand_over(struct attachment *a, struct vnet_err *err)
 	r = select_deliver(m, &a->v, g, &d, err);
 	if (r < 0)
 		return r;
-	if (d.kind != VNET_DELIVERY_HOSTDEV || pci_addr_parse(d.value, &a->v.vf) < 0)
-		return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
-				    "mode %s delivers what this vnetd cannot hand to libvirt: %s",
-				    a->v.mode, d.value);
-	r = attachment_set_state(a, AT_READY, "", err);
+	attachment_set_delivery(a, &d);
+	if (a->by_hook)
+		r = hook_nic_check_device(a, err);
+	if (r == 0)
+		r = attachment_set_state(a, AT_READY, "", err);
 	if (r < 0)
 		return r;
 	r = fault_point("handover:before");
 	if (r < 0)
 		return vnet_err_errno(err, r, "fault point");
-	r = journal_add_handover(a->journal, "hostdev", d.value, err);
+	r = journal_add_handover(a->journal, delivery_kind_str(a->v.kind), a->v.device, err);
 	if (r < 0)
 		return r;
 	if (a->by_hook) {
@@ -305,13 +323,30 @@ static int start_txn(struct attachment *a, enum knob_owner owner, txn_done_fn do
 	return r;
 }
 
+/* Its VF, where it is one. */
+static int find_vf(struct attachment *a, struct vnet_err *err)
+{
+	const struct host_scan *s = inventory_scan(a->owner->m->inventory);
+	const struct nic *vf;
+
+	if (a->v.vf_index < 0)
+		return 0;
+	vf = host_scan_vf(s, &a->v.pf, (unsigned)a->v.vf_index);
+	if (!vf)
+		return vnet_err_set(
+			err, -ENODEV, VNET_E_FAILED,
+			"VF %d is not there though its PF was given VFs: see the kernel log",
+			a->v.vf_index);
+	a->v.vf = vf->addr;
+	return a->by_hook ? hook_nic_check(a, &vf->addr, err) : 0;
+}
+
 /* The VF is there now, with its real address and IOMMU group: is it still all right? */
 static void attach_recheck(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 	struct manager *m = a->owner->m;
 	const struct guest *g = attachment_guest(a);
-	const struct nic *vf;
 	struct verdict verdict;
 
 	timing_switch(&a->timing, TIMING_VNETD);
@@ -321,18 +356,10 @@ static void attach_recheck(void *user, int r, struct vnet_err *err)
 		r = select_probe(m, &a->v, g, &verdict, err);
 	if (r == 0 && verdict.score == 0)
 		r = vnet_err_set(err, -ENODEV, VNET_E_NOTHING_SERVES, "%s", verdict.reason);
-	vf = host_scan_vf(inventory_scan(m->inventory), &a->v.pf, (unsigned)a->v.vf_index);
-	if (r == 0 && !vf)
-		r = vnet_err_set(
-			err, -ENODEV, VNET_E_FAILED,
-			"VF %d is not there though its PF was given VFs: see the kernel log",
-			a->v.vf_index);
-	if (r == 0 && a->by_hook)
-		r = hook_nic_check(a, &vf->addr, err);
-	if (r == 0) {
-		a->v.vf = vf->addr;
+	if (r == 0)
+		r = find_vf(a, err);
+	if (r == 0)
 		r = attachment_set_state(a, AT_PREPARING, "", err);
-	}
 	/* What is only written into a configuration needs its address, no more. */
 	if (r == 0 && a->where == IN_CONFIG)
 		r = hand_over(a, err);
@@ -383,23 +410,13 @@ int attachment_turn(struct attachment *a, struct vnet_err *err)
 
 /* ---- choosing ---- */
 
-static void take_claim(struct attachment *a, const struct candidate *c)
+static void take_claim(struct attachment *a, const struct selection *s)
 {
-	const struct host_scan *s = inventory_scan(a->owner->m->inventory);
-	const struct nic *pf = host_scan_nic(s, &c->uplink->pf);
-	const struct link *link = pf ? host_scan_nic_link(s, pf) : NULL;
+	const struct candidate *c = s->chosen;
 
-	snprintf(a->v.mode, sizeof(a->v.mode), "%s", c->mode->name);
-	snprintf(a->v.why, sizeof(a->v.why), "%s", c->verdict.reason);
-	snprintf(a->v.pool, sizeof(a->v.pool), "%s", c->pool->name);
-	a->v.pf = c->uplink->pf;
-	a->v.vf = c->vf;
-	a->v.vf_index = c->vf_index;
-	a->idle_back = c->uplink->created;
-	if (!a->v.asked.vlan.id)
-		a->v.vlan = c->pool->set.vlan;
-	if (link)
-		a->v.pf_mac = link->has_perm_mac ? link->perm_mac : link->mac;
+	select_why(s, a->v.why, sizeof(a->v.why));
+	select_claim(a->owner->m, c, &a->v);
+	a->idle_back = c->kind == VNET_CANDIDATE_VF && c->uplink->created;
 }
 
 static void attach_choose(void *user, int r, struct vnet_err *err)
@@ -415,7 +432,7 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 	if (r == 0)
 		a->verdicts = select_verdicts_json(&s);
 	if (r == 0 && s.chosen) {
-		take_claim(a, s.chosen);
+		take_claim(a, &s);
 		r = choose_mac(a, err);
 	} else if (r == 0) {
 		r = select_refuse(&s, &a->v.asked, err);

@@ -42,14 +42,15 @@ struct attachment {
 	/* A starting guest's: made by libvirt's hook, which asks for what the guest's XML
 	 * names; libvirt itself then hands it over. */
 	bool by_hook;
-	struct pci_addr named; /* by_hook: the VF's address in that XML */
-	struct hook *hook;     /* that waits for it, or NULL */
-	bool given_up;	       /* by_hook: nobody waits for it any more */
-	bool undecided;	       /* of the vnetd before, and nobody has looked at it yet */
-	bool pool_back;	 /* a failed attach: the pool's knobs go back too, where no VF was made */
-	bool idle_back;	 /* the VF is of vnetd's making: it goes back to idle */
-	bool released;	 /* attachment_release() is at it */
-	bool forgetting; /* and waits for the guest's metadata */
+	enum delivery_kind named_kind; /* by_hook: the device in that XML */
+	char named[DEVICE_MAX];
+	struct hook *hook; /* that waits for it, or NULL */
+	bool given_up;	   /* by_hook: nobody waits for it any more */
+	bool undecided;	   /* of the vnetd before, and nobody has looked at it yet */
+	bool pool_back;	   /* a failed attach: the pool's knobs go back too, where no VF was made */
+	bool idle_back;	   /* the VF is of vnetd's making: it goes back to idle */
+	bool released;	   /* attachment_release() is at it */
+	bool forgetting;   /* and waits for the guest's metadata */
 	sd_event_source *timer;
 	unsigned retries;
 	struct timing timing; /* of the attach */
@@ -139,6 +140,10 @@ void attachment_detach(struct attachment *a);
 void attachment_give_back(struct attachment *a);
 
 /* ---- attach.c ---- */
+/* Where the mode delivered it to: kind, device, how of @d. */
+/* How QEMU comes by it. */
+enum handover attachment_handover(const struct attachment *a);
+void attachment_set_delivery(struct attachment *a, const struct delivery *d);
 /* The guest has it: in-use. libvirt set MAC and VLAN in its own way meanwhile, so what
  * can be set under a guest is looked at once more; then the waiting client is told. */
 void attachment_confirm(struct attachment *a);
@@ -182,13 +187,16 @@ int hook_check_index(const struct guest_nic *nic, const struct pci_addr *pf, int
 /* ---- hook-nic.c, hook-left.c ---- */
 /* The device of @nic in the XML that the hook was given; NULL: an entry left behind. */
 const struct guest_hostdev *hook_device(const struct guest *g, const struct guest_nic *nic);
-/* The pool that @nic is of, or NULL: its PF is not there, or gives no VFs (yet). */
-const struct pool *hook_nic_pool(const struct manager *m, const struct guest_nic *nic);
+/* Is what @nic is taken from on this host, in a pool? A PF may not be there yet, or give no
+ * VFs yet. */
+bool hook_nic_is_here(const struct manager *m, const struct guest_nic *nic);
 /* An attachment for @nic, as the inventory's last look has it; nothing is turned. */
 int hook_nic_new(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
 		 struct attachment **ret, struct vnet_err *err);
 /* Is the VF where the guest's XML says? */
 int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err);
+/* Is what is delivered what it names? */
+int hook_nic_check_device(const struct attachment *a, struct vnet_err *err);
 /* Take back what is left of the guest's last life (hook-left.c); @g: by the hook's XML.
  * True: nothing of it is on its way any more. */
 bool hook_clear(struct attachments *as, const struct guest *g);

@@ -294,6 +294,9 @@ static int read_uplink(struct config_uplink *u, const char *word)
 		u->kind = UPLINK_DRIVER;
 		word += 7;
 		u->exact = false;
+	} else if (strncmp(word, "mgmtdev=", 8) == 0) {
+		u->kind = UPLINK_MGMTDEV;
+		word += 8;
 	} else if (equals) {
 		return -EINVAL;
 	} else if (strchr(word, ':')) {
@@ -303,7 +306,7 @@ static int read_uplink(struct config_uplink *u, const char *word)
 	} else {
 		u->kind = UPLINK_NAME;
 	}
-	if (!*word || strchr(word, '/'))
+	if (!*word || (u->kind != UPLINK_MGMTDEV && strchr(word, '/')))
 		return -EINVAL;
 	snprintf(u->word, sizeof(u->word), "%s", word);
 	return 0;
@@ -334,9 +337,10 @@ static bool print_uplink(const struct config_key *k, const void *obj, size_t i,
 	static const char *const before[] = { [UPLINK_NAME] = "",
 					      [UPLINK_ADDRESS] = "",
 					      [UPLINK_MAC] = "mac=",
-					      [UPLINK_DRIVER] = "driver=" };
+					      [UPLINK_DRIVER] = "driver=",
+					      [UPLINK_MGMTDEV] = "mgmtdev=" };
 	const struct config_pool *p = obj;
-	char text[CONFIG_WORD_MAX + 8];
+	char text[CONFIG_WORD_MAX + 16];
 
 	(void)k;
 	if (i >= p->n_uplinks)

@@ -62,11 +62,11 @@ struct pool_settings {
 	int placement, numa, reserve;
 };
 
-enum config_uplink_kind { UPLINK_NAME, UPLINK_ADDRESS, UPLINK_MAC, UPLINK_DRIVER };
+enum config_uplink_kind { UPLINK_NAME, UPLINK_ADDRESS, UPLINK_MAC, UPLINK_DRIVER, UPLINK_MGMTDEV };
 struct config_uplink {
 	enum config_uplink_kind kind;
 	bool exact;		    /* no glob, no driver: it names this one NIC */
-	char word[CONFIG_WORD_MAX]; /* without mac= or driver= */
+	char word[CONFIG_WORD_MAX]; /* without mac=, driver= or mgmtdev= */
 	struct mac mac;
 	struct config_place at;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt's XML, read and written. Nothing is fetched and no entity is expanded: a
+ * libvirt's XML, read. Nothing is fetched and no entity is expanded: a
  * document that declares any is refused whole, libvirt writes none.
  *
  * A guest is read leniently: what is not understood is left out, because a guest that
@@ -19,13 +19,6 @@
 #include "daemon/xml.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
-
-static void cleanup_node(xmlNode **node)
-{
-	xmlFreeNode(*node);
-}
-
-#define _cleanup_node_ _cleanup_(cleanup_node)
 
 void domain_xml_init(void)
 {
@@ -119,6 +112,12 @@ static int read_nic(const xmlNode *n, struct guest_nic *ret, struct vnet_err *er
 		return bad_nic(&nic, "name", nic.name, err);
 	r = nic_word(n, &nic, "mode", nic.mode, sizeof(nic.mode), err);
 	if (r == 0)
+		r = nic_word(n, &nic, "uplink", nic.uplink, sizeof(nic.uplink), err);
+	if (r == 0)
+		r = nic_word(n, &nic, "options", nic.options, sizeof(nic.options), err);
+	if (r == 0 && options_check(nic.options) < 0)
+		r = bad_nic(&nic, "options", nic.options, err);
+	if (r == 0)
 		r = nic_word(n, &nic, "pool", nic.pool, sizeof(nic.pool), err);
 	if (r == 0)
 		r = nic_field(n, &nic, "mac", &nic.mac, set_mac, err);
@@ -202,6 +201,36 @@ static int add_mac(struct guest *g, const struct mac *mac, struct vnet_err *err)
 	return 0;
 }
 
+static void name_it(struct guest_hostdev *h, enum delivery_kind kind, const xmlNode *n,
+		    const char *attribute)
+{
+	/* Too long for any of ours: it stays a device without a name. */
+	if (xml_attribute(n, attribute, h->device, sizeof(h->device)) == XML_ATTR_HERE)
+		h->kind = kind;
+	else
+		h->device[0] = '\0';
+}
+
+/* What the device is on the host, as far as vnetd may have made it. */
+static void read_source(struct guest_hostdev *h, const xmlNode *dev)
+{
+	const xmlNode *source = xml_child(dev, "source");
+	char address[PCI_ADDR_STR];
+
+	if (xml_pci_address(xml_child(source, "address"), &h->addr)) {
+		h->kind = xml_is_element(dev, "interface") ? DL_HOSTDEV : DL_PCI;
+		snprintf(h->device, sizeof(h->device), "%s", pci_addr_str(&h->addr, address));
+	} else if (!xml_is_element(dev, "interface")) {
+		return;
+	} else if (xml_attribute_is(dev, "type", "vdpa")) {
+		name_it(h, DL_CHARDEV, source, "dev");
+	} else if (xml_attribute_is(dev, "type", "ethernet")) {
+		name_it(h, DL_LINK, xml_child(dev, "target"), "dev");
+	} else if (xml_attribute_is(dev, "type", "vhostuser")) {
+		name_it(h, DL_SOCKET, source, "path");
+	}
+}
+
 /* One entry for what both XMLs name; under an alias of its own (libvirt gives the live one
  * names the persistent one has not) it is another device. */
 static int add_hostdev(struct guest *g, const struct guest_hostdev *add, struct vnet_err *err)
@@ -229,6 +258,7 @@ static int add_hostdev(struct guest *g, const struct guest_hostdev *add, struct 
 /*
  * <interface>, <hostdev>, and <disk type='nvme'>, which is a PCI function too: whatever
  * has a PCI address for its source. (Its address for the guest is no child of <source>.)
+ * Beside these, interfaces of ours.
  */
 static int read_device(struct guest *g, const xmlNode *dev, bool live, struct vnet_err *err)
 {
@@ -240,9 +270,13 @@ static int read_device(struct guest *g, const xmlNode *dev, bool live, struct vn
 	    xml_attribute(xml_child(dev, "mac"), "address", mac, sizeof(mac)) == XML_ATTR_HERE &&
 	    mac_parse(mac, &h.mac) == 0)
 		r = add_mac(g, &h.mac, err);
-	if (r < 0 || !xml_pci_address(xml_child(xml_child(dev, "source"), "address"), &h.addr))
+	if (r < 0)
 		return r;
 	xml_attribute(xml_child(dev, "alias"), "name", h.alias, sizeof(h.alias));
+	read_source(&h, dev);
+	if (!h.addr.set &&
+	    (!h.kind || strncmp(h.alias, VNETD_ALIAS_PREFIX, strlen(VNETD_ALIAS_PREFIX)) != 0))
+		return 0;
 	return add_hostdev(g, &h, err);
 }
 
@@ -262,6 +296,24 @@ static void read_numa(struct guest *g, const xmlNode *root)
 		}
 		g->numa_node = (int)node;
 	}
+}
+
+/* <vcpu current=''>N</vcpu>: what there may be is what queues are counted by. */
+static void read_size(struct guest *g, const xmlNode *root)
+{
+	const xmlNode *backing = xml_child(root, "memoryBacking");
+	char text[16];
+	long n;
+
+	xml_content(xml_child(root, "vcpu"), text, sizeof(text));
+	n = strtol(text, NULL, 10);
+	g->vcpus = n > 0 && n <= INT16_MAX ? (int)n : 0;
+	g->shared_memory = xml_attribute_is(xml_child(backing, "access"), "mode", "shared");
+	for (const xmlNode *c = xml_child(xml_child(root, "cpu"), "numa")
+					? xml_child(xml_child(root, "cpu"), "numa")->children
+					: NULL;
+	     c; c = c->next)
+		g->shared_memory |= xml_attribute_is(c, "memAccess", "shared");
 }
 
 static int read_metadata(const xmlNode *root, struct guest_nic **ret, size_t *ret_n,
@@ -314,6 +366,7 @@ static int read_head(struct guest *g, const xmlNode *root, struct vnet_err *err)
 				    g->name[0] ? "UUID" : "name");
 	g->kvm = xml_attribute_is(root, "type", "kvm");
 	read_numa(g, root);
+	read_size(g, root);
 	return 0;
 }
 
@@ -357,99 +410,4 @@ int domain_xml_parse(const char *live, const char *config, struct guest *ret, st
 	else
 		*ret = g;
 	return r;
-}
-
-/* ---- writing ---- */
-
-static char *printed(xmlNode *node)
-{
-	xmlBuffer *buf = xmlBufferCreate();
-	char *text = NULL;
-
-	if (buf && xmlNodeDump(buf, NULL, node, 0, 0) >= 0)
-		text = strdup((const char *)xmlBufferContent(buf));
-	xmlBufferFree(buf);
-	return text;
-}
-
-static xmlNode *element(xmlNode *parent, const char *name)
-{
-	return parent ? xmlNewChild(parent, NULL, (const xmlChar *)name, NULL)
-		      : xmlNewNode(NULL, (const xmlChar *)name);
-}
-
-/* False when out of memory; "" is left out. */
-static bool put(xmlNode *n, const char *name, const char *value)
-{
-	return n && (!value[0] || xmlNewProp(n, (const xmlChar *)name, (const xmlChar *)value));
-}
-
-static bool put_hex(xmlNode *n, const char *name, int digits, unsigned value)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "0x%0*x", digits, value);
-	return put(n, name, text);
-}
-
-static bool put_vlan(xmlNode *interface, const struct vlan *vlan)
-{
-	char id[8];
-
-	if (!vlan->id)
-		return true;
-	snprintf(id, sizeof(id), "%u", vlan->id);
-	return put(element(element(interface, "vlan"), "tag"), "id", id);
-}
-
-char *domain_xml_interface(const struct guest_nic *nic)
-{
-	_cleanup_node_ xmlNode *root = element(NULL, "interface");
-	char mac[MAC_STR], alias[sizeof(VNETD_ALIAS_PREFIX) + NIC_NAME_MAX];
-	xmlNode *address;
-
-	snprintf(alias, sizeof(alias), VNETD_ALIAS_PREFIX "%s", nic->name);
-	/* Without <vlan> libvirt sets the VF's VLAN to 0 (virNetDevSetNetConfig), and the
-	 * guest would be on the untagged wire until vnetd put it back. With it, QoS and
-	 * protocol are what is lost for that moment. */
-	if (!put(root, "type", "hostdev") || !put(root, "managed", "no") ||
-	    !put(element(root, "mac"), "address", mac_str(&nic->mac, mac)) ||
-	    !(address = element(element(root, "source"), "address")) ||
-	    !put(address, "type", "pci") || !put_hex(address, "domain", 4, nic->vf.domain) ||
-	    !put_hex(address, "bus", 2, nic->vf.bus) || !put_hex(address, "slot", 2, nic->vf.dev) ||
-	    !put_hex(address, "function", 1, nic->vf.fn) || !put_vlan(root, &nic->vlan) ||
-	    !put(element(root, "alias"), "name", alias))
-		return NULL;
-	return printed(root);
-}
-
-static bool put_nic(xmlNode *guest, const struct guest_nic *nic)
-{
-	char mac[MAC_STR] = "", pf_mac[MAC_STR] = "", vlan[VLAN_STR] = "", index[16] = "";
-	char pf[PCI_ADDR_STR], vf[PCI_ADDR_STR];
-	xmlNode *n = element(guest, "nic");
-
-	if (!mac_is_zero(&nic->mac))
-		mac_str(&nic->mac, mac);
-	if (!mac_is_zero(&nic->pf_mac))
-		mac_str(&nic->pf_mac, pf_mac);
-	if (nic->vlan.id)
-		vlan_str(&nic->vlan, vlan);
-	if (nic->vf_index >= 0)
-		snprintf(index, sizeof(index), "%d", nic->vf_index);
-	return put(n, "name", nic->name) && put(n, "mode", nic->mode) &&
-	       put(n, "pool", nic->pool) && put(n, "mac", mac) && put(n, "vlan", vlan) &&
-	       put(n, "pf", pci_addr_str(&nic->pf, pf)) && put(n, "pf-mac", pf_mac) &&
-	       put(n, "vf-index", index) && put(n, "vf", pci_addr_str(&nic->vf, vf));
-}
-
-char *domain_xml_metadata(const struct guest_nic *nics, size_t n)
-{
-	_cleanup_node_ xmlNode *root = n > 0 ? element(NULL, "guest") : NULL;
-
-	for (size_t i = 0; i < n; i++) {
-		if (!put_nic(root, &nics[i]))
-			return NULL;
-	}
-	return root ? printed(root) : NULL;
 }

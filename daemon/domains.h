@@ -21,25 +21,33 @@
 #define VNETD_ALIAS_PREFIX "ua-vnetd-" /* + NIC name; libvirt keeps and reports it */
 
 /* What one guest's metadata says of one of our NICs: the wish, and the identity of
- * the claim. <vnetd:nic name= mode= pool= mac= vlan= pf= pf-mac= vf-index= vf=/> */
+ * the claim. <vnetd:nic name= mode= uplink= options= pool= mac= vlan= pf= pf-mac= vf-index= vf=/> */
 struct guest_nic {
 	char name[NIC_NAME_MAX];
 	char mode[MODE_NAME_MAX];
 	char pool[POOL_NAME_MAX];
+	char uplink[UPLINK_MAX];
+	char options[OPTIONS_MAX]; /* as asked for */
 	struct mac mac;
 	struct vlan vlan;
 	struct pci_addr pf;
 	struct mac pf_mac;
 	int vf_index; /* -1 none */
 	struct pci_addr vf;
+	/* Of the device to be attached; not in the metadata. */
+	enum delivery_kind kind;
+	char device[DEVICE_MAX];
+	char how[OPTIONS_MAX];
 };
 
-/* A PCI function that a guest's XML names, ours or not. */
+/* A PCI function that a guest's XML names, ours or not, or another interface of ours. */
 struct guest_hostdev {
-	struct pci_addr addr;
-	char alias[64];	   /* "" where the XML has none */
-	struct mac mac;	   /* of an <interface>; zero otherwise */
-	bool live, config; /* in the live XML, in the persistent one */
+	struct pci_addr addr; /* unset: it is none */
+	enum delivery_kind kind;
+	char device[DEVICE_MAX]; /* the address, interface or path */
+	char alias[64];		 /* "" where the XML has none */
+	struct mac mac;		 /* of an <interface>; zero otherwise */
+	bool live, config;	 /* in the live XML, in the persistent one */
 };
 
 struct guest {
@@ -51,7 +59,9 @@ struct guest {
 	/* libvirt lists it and has not answered for it yet: name, UUID and active are true,
 	 * what it holds is not known. */
 	bool unread;
-	int numa_node; /* the one node that <numatune> names; -1: none, or more than one */
+	int vcpus;	    /* 0 unknown */
+	bool shared_memory; /* other processes can map it: vhost-user */
+	int numa_node;	    /* the one node that <numatune> names; -1: none, or more than one */
 	struct guest_hostdev *hostdevs;
 	size_t n_hostdevs;
 	struct guest_nic *nics; /* our metadata, live one when active */
@@ -102,8 +112,8 @@ const struct guest *domains_at(const struct domains *d,
 enum domains_where { IN_LIVE = 1, IN_CONFIG = 2 };
 
 /*
- * Write @nic into the guest's metadata, then attach <interface type='hostdev'
- * managed='no'> with @nic->vf, its MAC, VLAN id and alias; in both XMLs by one call of
+ * Write @nic into the guest's metadata, then attach the device that its kind,
+ * device and how are, with its MAC and alias; in both XMLs by one call of
  * libvirt's, all or nothing. Done with 0 when libvirt says it is in; <0 when libvirt said
  * no (the metadata entry was taken out again). -ETIMEDOUT, -ECONNRESET: nobody knows: ask
  * with domains_reread. Error text carries libvirt's own message.
@@ -207,8 +217,9 @@ void domain_xml_init(void);
  * live one without an id is of a guest that stopped just now: it is not active. Metadata
  * of ours that cannot be read is left out: it must not hide what the guest holds. */
 int domain_xml_parse(const char *live, const char *config, struct guest *ret, struct vnet_err *err);
-/* The <interface> to attach or detach; malloced. */
-char *domain_xml_interface(const struct guest_nic *nic);
+/* ---- daemon/domain-xml-write.c ---- */
+/* The device to attach or detach; malloced. */
+char *domain_xml_device(const struct guest_nic *nic);
 /* Our metadata element <guest> with @nics, to be given to virDomainSetMetadata with key
  * "vnetd" and VNETD_XML_NS; NULL when n is 0 (remove the element). malloced. */
 char *domain_xml_metadata(const struct guest_nic *nics, size_t n);

@@ -30,14 +30,17 @@ static const struct guest_nic *find_nic(const struct guest *g, const char *name)
 	return NULL;
 }
 
-static int check_nic(const struct guest *g, const struct guest_nic *nic, struct vnet_err *err)
+static int check_nic(const struct guest *g, const struct guest_hostdev *dev,
+		     const struct guest_nic *nic, struct vnet_err *err)
 {
 	if (mac_is_zero(&nic->mac))
 		return spoilt(err, nic->name, "has no MAC for it", g->name);
-	if (mac_is_zero(&nic->pf_mac) && !nic->pf.set)
+	if (dev->kind == DL_HOSTDEV && mac_is_zero(&nic->pf_mac) && !nic->pf.set)
 		return spoilt(err, nic->name, "does not say which PF it is of", g->name);
-	if (nic->vf_index < 0)
+	if (dev->kind == DL_HOSTDEV && nic->vf_index < 0)
 		return spoilt(err, nic->name, "does not say which VF it is", g->name);
+	if (dev->kind != DL_HOSTDEV && dev->kind != DL_SOCKET && !nic->uplink[0])
+		return spoilt(err, nic->name, "does not say what it is taken from", g->name);
 	if (!nic->mode[0])
 		return spoilt(err, nic->name, "does not say its mode", g->name);
 	return 0;
@@ -55,7 +58,7 @@ int hook_check_guest(const struct guest *g, struct vnet_err *err)
 		if (strncmp(alias, VNETD_ALIAS_PREFIX, prefix) != 0)
 			continue;
 		nic = find_nic(g, alias + prefix);
-		r = nic ? check_nic(g, nic, err)
+		r = nic ? check_nic(g, &g->hostdevs[i], nic, err)
 			: spoilt(err, alias + prefix, "cannot be read or has no entry for it",
 				 g->name);
 	}

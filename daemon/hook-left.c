@@ -49,7 +49,7 @@ static bool is_starting_with(const struct attachment *a, const struct guest *g)
 {
 	const struct guest_hostdev *dev = guest_device(g, a->v.name, IN_LIVE);
 
-	return dev && pci_addr_eq(&dev->addr, &a->v.vf);
+	return dev && dev->kind == a->v.kind && strcmp(dev->device, a->v.device) == 0;
 }
 
 static bool is_being_made(const struct attachment *a)

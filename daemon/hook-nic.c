@@ -21,17 +21,29 @@ const struct guest_hostdev *hook_device(const struct guest *g, const struct gues
 
 int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct vnet_err *err)
 {
-	char is[PCI_ADDR_STR], named[PCI_ADDR_STR], pf[PCI_ADDR_STR];
+	char is[PCI_ADDR_STR], pf[PCI_ADDR_STR];
 
-	if (pci_addr_eq(vf, &a->named))
+	if (strcmp(pci_addr_str(vf, is), a->named) == 0)
 		return 0;
 	return vnet_err_set(
 		err, -ESTALE, VNET_E_FAILED,
 		"VF %d of %s is at %s now and the guest's XML names %s: the card or its "
 		"VF count was changed: vnetctl detach %s %s --config, then attach it "
 		"again",
-		a->v.vf_index, pci_addr_str(&a->v.pf, pf), pci_addr_str(vf, is),
-		pci_addr_str(&a->named, named), a->v.asked.guest, a->v.name);
+		a->v.vf_index, pci_addr_str(&a->v.pf, pf), is, a->named, a->v.asked.guest,
+		a->v.name);
+}
+
+int hook_nic_check_device(const struct attachment *a, struct vnet_err *err)
+{
+	if (a->v.kind == a->named_kind && strcmp(a->v.device, a->named) == 0)
+		return 0;
+	return vnet_err_set(err, -ESTALE, VNET_E_FAILED,
+			    "the guest's XML names %s %s, and what is made for it is %s %s: the "
+			    "XML was copied from another guest, or edited: vnetctl detach %s %s "
+			    "--config, then attach it again",
+			    delivery_kind_str(a->named_kind), a->named,
+			    delivery_kind_str(a->v.kind), a->v.device, a->v.asked.guest, a->v.name);
 }
 
 /* ---- what the host has ---- */
@@ -50,18 +62,22 @@ static const struct nic *find_pf(const struct host_scan *s, const struct guest_n
 	return NULL;
 }
 
-const struct pool *hook_nic_pool(const struct manager *m, const struct guest_nic *nic)
+bool hook_nic_is_here(const struct manager *m, const struct guest_nic *nic)
 {
-	const struct nic *pf = find_pf(inventory_scan(m->inventory), nic);
+	const struct nic *pf;
 
-	return pf ? pools_by_pf(m->pools, &pf->addr) : NULL;
+	if (nic->vf_index < 0)
+		return !nic->uplink[0] || pools_by_key(m->pools, nic->uplink, NULL);
+	pf = find_pf(inventory_scan(m->inventory), nic);
+	return pf && pools_by_pf(m->pools, &pf->addr);
 }
 
 /* Neither its VF nor its name may be another attachment's. */
 static int check_ledger(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
 			const struct nic *pf, struct vnet_err *err)
 {
-	const struct vnet_attachment *has = attachments_holder(as, &pf->addr, nic->vf_index);
+	const struct vnet_attachment *has = pf ? attachments_holder(as, &pf->addr, nic->vf_index)
+					       : NULL;
 	const struct attachment *same = attachment_find(as, g->uuid, nic->name);
 	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
 
@@ -87,8 +103,8 @@ static int check_ledger(struct attachments *as, const struct guest *g, const str
 	return 0;
 }
 
-static int check(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
-		 struct vnet_err *err)
+static int check_vf(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
+		    struct vnet_err *err)
 {
 	const struct nic *pf = find_pf(inventory_scan(as->m->inventory), nic);
 	const struct uplink *u = pf ? pools_uplink(as->m->pools, &pf->addr) : NULL;
@@ -102,11 +118,25 @@ static int check(struct attachments *as, const struct guest *g, const struct gue
 	return check_ledger(as, g, nic, pf, err);
 }
 
+static int check(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
+		 struct vnet_err *err)
+{
+	if (nic->vf_index >= 0)
+		return check_vf(as, g, nic, err);
+	if (!hook_nic_is_here(as->m, nic))
+		return vnet_err_set(err, -ENODEV, VNET_E_NOT_FOUND,
+				    "%s: %s, which it is taken from, is not on this host, or in no "
+				    "pool: see `vnetctl pool list`",
+				    nic->name, nic->uplink);
+	return check_ledger(as, g, nic, NULL, err);
+}
+
 static int probe(struct attachment *a, struct vnet_err *err)
 {
 	struct manager *m = a->owner->m;
-	const struct nic *vf =
-		host_scan_vf(inventory_scan(m->inventory), &a->v.pf, (unsigned)a->v.vf_index);
+	const struct nic *vf = a->v.vf_index < 0 ? NULL
+						 : host_scan_vf(inventory_scan(m->inventory),
+								&a->v.pf, (unsigned)a->v.vf_index);
 	struct verdict verdict;
 	int r = vf ? hook_nic_check(a, &vf->addr, err) : 0;
 
@@ -121,29 +151,50 @@ static int probe(struct attachment *a, struct vnet_err *err)
 	return r < 0 ? vnet_err_wrap(err, "%s", a->v.name) : 0;
 }
 
+/* What it is taken from, as it is called on this host now. */
+static void set_uplink(struct attachment *a, const struct guest_nic *nic)
+{
+	struct manager *m = a->owner->m;
+	const struct pool *pool = NULL;
+	const struct uplink *u;
+	const struct nic *pf;
+
+	if (nic->vf_index < 0) {
+		u = pools_by_key(m->pools, nic->uplink, &pool);
+		if (u && a->named_kind == DL_PCI)
+			a->v.pf = u->pf;
+	} else {
+		pf = find_pf(inventory_scan(m->inventory), nic);
+		pool = pools_by_pf(m->pools, &pf->addr);
+		u = pools_uplink(m->pools, &pf->addr);
+		a->v.pf = u->pf;
+		a->idle_back = u->created;
+	}
+	if (u)
+		memcpy(a->v.uplink, u->key, sizeof(a->v.uplink));
+	if (pool)
+		snprintf(a->v.pool, sizeof(a->v.pool), "%s", pool->name);
+}
+
 int hook_nic_new(struct attachments *as, const struct guest *g, const struct guest_nic *nic,
 		 struct attachment **ret, struct vnet_err *err)
 {
-	const struct pool *pool;
-	const struct uplink *u;
+	const struct guest_hostdev *dev = hook_device(g, nic);
 	struct attachment *a;
 	int r = check(as, g, nic, err);
 
 	if (r < 0)
 		return r;
-	pool = hook_nic_pool(as->m, nic);
-	u = pools_uplink(as->m->pools, &find_pf(inventory_scan(as->m->inventory), nic)->addr);
 	a = attachment_new(as, err);
 	if (!a)
 		return err->code;
 	attachment_of_config(g, nic, &a->v);
 	a->v.state = AT_PREPARING;
-	snprintf(a->v.pool, sizeof(a->v.pool), "%s", pool->name);
 	snprintf(a->v.why, sizeof(a->v.why), "the guest's configuration names it");
-	a->v.pf = u->pf;
-	a->named = hook_device(g, nic)->addr;
+	a->named_kind = dev->kind;
+	memcpy(a->named, dev->device, sizeof(a->named));
+	set_uplink(a, nic);
 	a->where = IN_LIVE;
-	a->idle_back = u->created;
 	a->by_hook = true;
 	r = probe(a, err);
 	if (r < 0)

@@ -239,7 +239,7 @@ static bool pf_is_missing(const struct hook *h)
 	for (size_t i = 0; i < h->guest.n_nics; i++) {
 		const struct guest_nic *nic = &h->guest.nics[i];
 
-		if (hook_device(&h->guest, nic) && !hook_nic_pool(h->owner->m, nic))
+		if (hook_device(&h->guest, nic) && !hook_nic_is_here(h->owner->m, nic))
 			return true;
 	}
 	return false;

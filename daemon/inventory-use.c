@@ -265,8 +265,9 @@ bool inventory_holder(const struct manager *m, const struct nic *n, struct held 
 {
 	const struct vnet_attachment *a = NULL;
 
-	if (n->kind == NIC_VF && m->attachments)
-		a = attachments_holder(m->attachments, &n->pf, n->vf_index);
+	if (m->attachments)
+		a = n->kind == NIC_VF ? attachments_holder(m->attachments, &n->pf, n->vf_index)
+				      : attachments_holder(m->attachments, &n->addr, -1);
 	if (!a)
 		return inventory_held(m, n, NULL, ret);
 	*ret = (struct held){ .by = HELD_BY_ATTACHMENT };

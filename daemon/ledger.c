@@ -316,6 +316,11 @@ void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret)
 	ret->pf_mac = a->v.pf_mac;
 	ret->vf_index = a->v.vf_index;
 	ret->vf = a->v.vf;
+	memcpy(ret->uplink, a->v.uplink, sizeof(ret->uplink));
+	memcpy(ret->options, a->v.asked.options, sizeof(ret->options));
+	ret->kind = a->v.kind;
+	memcpy(ret->device, a->v.device, sizeof(ret->device));
+	memcpy(ret->how, a->v.how, sizeof(ret->how));
 }
 
 /* ---- waiting for the list of guests ---- */

@@ -226,7 +226,7 @@ static void add_remedy(struct vnet_err *err)
 static int attach_device(virConnectPtr conn, virDomainPtr dom, enum domains_where where,
 			 const struct guest_nic *nic, struct vnet_err *err)
 {
-	_cleanup_free_ char *xml = domain_xml_interface(nic);
+	_cleanup_free_ char *xml = domain_xml_device(nic);
 	const char *name = virDomainGetName(dom);
 	char what[64];
 	int r;
@@ -265,18 +265,16 @@ static void undo_entries(virConnectPtr conn, virDomainPtr dom, const struct gues
 static int missing(const struct guest *g, const struct guest_nic *nic, enum domains_where where,
 		   enum domains_where *ret, struct vnet_err *err)
 {
-	char bdf[PCI_ADDR_STR];
-
 	*ret = where;
 	for (int in = IN_LIVE; in <= IN_CONFIG; in++) {
 		const struct guest_hostdev *dev =
 			where & in ? guest_device(g, nic->name, (enum domains_where)in) : NULL;
 
-		if (dev && !pci_addr_eq(&dev->addr, &nic->vf))
+		if (dev && (dev->kind != nic->kind || strcmp(dev->device, nic->device) != 0))
 			return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
 					    "guest %s has a device " VNETD_ALIAS_PREFIX
 					    "%s already: %s",
-					    g->name, nic->name, pci_addr_str(&dev->addr, bdf));
+					    g->name, nic->name, dev->device);
 		if (dev)
 			*ret &= ~in;
 	}
@@ -316,13 +314,14 @@ static int detach_device(virConnectPtr conn, virDomainPtr dom, const struct gues
 {
 	const struct guest_hostdev *dev =
 		guest_device(g, nic_name, where & IN_LIVE ? IN_LIVE : IN_CONFIG);
-	struct guest_nic nic = { .vf_index = -1, .vf = dev->addr, .mac = dev->mac };
+	struct guest_nic nic = { .vf_index = -1, .kind = dev->kind, .mac = dev->mac };
 	_cleanup_free_ char *xml = NULL;
 	char what[64];
 	int r;
 
 	snprintf(nic.name, sizeof(nic.name), "%s", nic_name);
-	xml = domain_xml_interface(&nic);
+	memcpy(nic.device, dev->device, sizeof(nic.device));
+	xml = domain_xml_device(&nic);
 	if (!xml)
 		return vnet_err_errno(err, -ENOMEM, "detach %s from guest %s", nic.name, g->name);
 	/* Returns after 5 s also when the guest did not let go: this only asks. */

@@ -52,6 +52,10 @@ struct vnet_plugin_delivery {
 	struct delivery *d;
 };
 
+struct vnet_plugin_fds {
+	struct opens *opens;
+};
+
 __attribute__((format(printf, 3, 4))) static void host_verdict(struct vnet_plugin_verdict *v,
 							       int score, const char *fmt, ...)
 {
@@ -86,12 +90,35 @@ static int host_want(struct vnet_plugin_plan *p, const char *knob, const char *o
 }
 
 static int host_deliver(struct vnet_plugin_delivery *d, enum vnet_plugin_delivery_kind kind,
-			const char *value)
+			const char *value, const char *how)
 {
-	if (strlen(value) >= sizeof(d->d->value))
+	if (strlen(value) >= sizeof(d->d->value) || strlen(how) >= sizeof(d->d->how) ||
+	    kind < VNET_DELIVERY_HOSTDEV || kind > VNET_DELIVERY_PCI)
 		return -EINVAL;
 	d->d->kind = kind;
 	snprintf(d->d->value, sizeof(d->d->value), "%s", value);
+	snprintf(d->d->how, sizeof(d->d->how), "%s", how);
+	return 0;
+}
+
+static int host_option(const struct vnet_plugin_request *request, const char *name, char *buf,
+		       size_t size)
+{
+	return options_get(request->options, name, buf, size);
+}
+
+static int host_open(struct vnet_plugin_fds *f, const char *role, enum vnet_plugin_open how,
+		     const char *name, int count)
+{
+	struct opens *o = f->opens;
+
+	if (o->n == OPENS_MAX || how < VNET_OPEN_TAP || how > VNET_OPEN_IOMMUFD || count < 1 ||
+	    strlen(role) >= sizeof(o->at[0].role) || strlen(name) >= sizeof(o->at[0].name))
+		return -EINVAL;
+	snprintf(o->at[o->n].role, sizeof(o->at[0].role), "%s", role);
+	snprintf(o->at[o->n].name, sizeof(o->at[0].name), "%s", name);
+	o->at[o->n].how = how;
+	o->at[o->n++].count = count;
 	return 0;
 }
 
@@ -100,6 +127,8 @@ static const struct vnet_plugin_host host_table = {
 	.verdict = host_verdict,
 	.want = host_want,
 	.deliver = host_deliver,
+	.option = host_option,
+	.open = host_open,
 };
 
 /* ---- loading ---- */
@@ -260,6 +289,11 @@ const struct vnet_plugin *plugins_at(const struct plugins *p, size_t i)
 
 /* ---- calling ---- */
 
+static const char *subject(const struct vnet_plugin_nic *nic)
+{
+	return nic->vf_object[0] ? nic->vf_object : nic->uplink[0] ? nic->uplink : nic->claim;
+}
+
 int plugin_probe(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
 		 const struct vnet_plugin_request *req, struct verdict *ret, struct vnet_err *err)
 {
@@ -268,13 +302,13 @@ int plugin_probe(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
 	int r = p->probe(&host_table, nic, req, &out);
 
 	if (r < 0)
-		return vnet_err_errno(err, r, "mode %s: probe of %s", p->name, nic->vf_object);
+		return vnet_err_errno(err, r, "mode %s: probe of %s", p->name, subject(nic));
 	if (!out.given)
 		return vnet_err_set(
 			err, -EPROTO, VNET_E_FAILED,
 			"mode %s: probe of %s gave no verdict with a reason: a defect of "
 			"the plugin",
-			p->name, nic->vf_object);
+			p->name, subject(nic));
 	*ret = v;
 	return 0;
 }
@@ -314,12 +348,40 @@ int plugin_deliver(const struct vnet_plugin *p, const struct vnet_plugin_nic *ni
 	int r = p->deliver(&host_table, nic, req, &out);
 
 	if (r < 0)
-		return vnet_err_errno(err, r, "mode %s: deliver %s", p->name, nic->vf_object);
+		return vnet_err_errno(err, r, "mode %s: deliver %s", p->name, subject(nic));
 	if (d.kind == VNET_DELIVERY_NONE)
 		return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
 				    "mode %s: delivers nothing: a defect of the plugin", p->name);
 	*ret = d;
 	return 0;
+}
+
+int plugin_fds(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
+	       const struct vnet_plugin_request *req, struct opens *ret, struct vnet_err *err)
+{
+	struct opens o = { 0 };
+	struct vnet_plugin_fds out = { .opens = &o };
+	int r = p->fds ? p->fds(&host_table, nic, req, &out) : -EOPNOTSUPP;
+
+	if (r == -EOPNOTSUPP && !p->fds)
+		return vnet_err_set(err, r, VNET_E_FAILED,
+				    "mode %s hands no descriptors over: it serves libvirt's guests "
+				    "alone",
+				    p->name);
+	if (r < 0)
+		return vnet_err_errno(err, r, "mode %s: descriptors", p->name);
+	*ret = o;
+	return 0;
+}
+
+static json_t *options_json(const struct vnet_plugin_option *o)
+{
+	json_t *list = json_array();
+
+	for (; o && o->name; o++)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "name", o->name, "accepts",
+						      o->accepts, "summary", o->summary));
+	return list;
 }
 
 void modes_run(struct manager *m, reply_fn reply, void *user)
@@ -333,6 +395,7 @@ void modes_run(struct manager *m, reply_fn reply, void *user)
 
 		json_put_str(mode, "name", l->plugin.name);
 		json_put_str(mode, "summary", l->plugin.summary);
+		json_put(mode, "options", options_json(l->plugin.options));
 		json_put_str(mode, "file", l->file);
 		json_put_bool(mode, "loaded", l->handle != NULL);
 		json_put_str(mode, "error", l->error);

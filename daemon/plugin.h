@@ -38,7 +38,20 @@ struct plan {
 
 struct delivery {
 	enum vnet_plugin_delivery_kind kind;
-	char value[108];
+	char value[DEVICE_MAX];
+	char how[OPTIONS_MAX];
+};
+
+/* What a QEMU without libvirt is given, in this order. */
+#define OPENS_MAX 8
+struct opens {
+	struct {
+		char role[16];
+		enum vnet_plugin_open how;
+		char name[DEVICE_MAX];
+		int count;
+	} at[OPENS_MAX];
+	size_t n;
 };
 
 /* Loads every vnet-*.so of the folder: a regular file, owned by root or by us, not
@@ -57,6 +70,9 @@ int plugin_plan(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
 int plugin_deliver(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
 		   const struct vnet_plugin_request *req, struct delivery *ret,
 		   struct vnet_err *err);
+/* None where the mode serves only libvirt's guests: -EOPNOTSUPP. */
+int plugin_fds(const struct vnet_plugin *p, const struct vnet_plugin_nic *nic,
+	       const struct vnet_plugin_request *req, struct opens *ret, struct vnet_err *err);
 /* {modes: [{name, summary, file, loaded, error}]} */
 void modes_run(struct manager *m, reply_fn reply, void *user);
 #endif

@@ -12,6 +12,9 @@
 
 static json_t *uplink_json(struct manager *m, const struct uplink *u, int *sum_idle, int *sum_used)
 {
+	static const char *const kinds[] = {
+		"none", "pf", "nic", "link", "bridge", "ovs", "mgmtdev"
+	};
 	const struct nic *pf = host_scan_nic(inventory_scan(m->inventory), &u->pf);
 	json_t *j = json_object();
 	char uses[REASON_MAX] = "", addr[PCI_ADDR_STR];
@@ -21,6 +24,8 @@ static json_t *uplink_json(struct manager *m, const struct uplink *u, int *sum_i
 	inventory_count_vfs(m, u, &idle, &used);
 	if (pf)
 		inventory_host_uses(m->inventory, pf, uses, sizeof(uses));
+	json_put_str(j, "kind", kinds[u->kind]);
+	json_put_str(j, "name", u->key);
 	json_put_str(j, "pf", pci_addr_str(&u->pf, addr));
 	json_put_str(j, "link", u->link);
 	json_put_int_or_null(j, "numaNode", u->numa_node, u->numa_node >= 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which PF is in which pool. Configured pools claim first, in the order of their
- * files; a PF has one pool, so what a second one matches is that one's error. A pool
- * that is disabled keeps what it claims: its PFs must not be given out otherwise.
+ * Which uplink is in which pool. Configured pools claim first, in the order of their
+ * files; an uplink has one pool, so what a second one matches is that one's error. A pool
+ * that is disabled keeps what it claims: its uplinks must not be given out otherwise.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -18,7 +18,9 @@
 struct match {
 	struct pools *p;
 	const struct host_scan *s;
-	const struct config_pool **owner; /* of s->nics, by place */
+	struct uplink *things; /* all that may be an uplink */
+	size_t n_things;
+	const struct config_pool **owner; /* of things, by place */
 	const struct config_uplink **by;  /* the word that claimed it */
 };
 
@@ -37,33 +39,49 @@ static void add_problem(struct pool *pool, const char *fmt, ...)
 	va_end(ap);
 }
 
-static bool can_serve(const struct host_scan *s, const struct nic *nic)
+/* Only a PF serves it. */
+static bool wants_vfs_only(const struct pool_settings *set)
 {
-	if (nic->kind != NIC_PF || !nic->network || !nic->driver[0] || nic->total_vfs <= 0)
-		return false;
-	/* A PF that is itself passed through has no VFs to give. */
-	return host_scan_nic_link(s, nic) || nic->num_vfs > 0;
+	return set->n_modes == 1 && strcmp(set->modes[0], "vf") == 0;
 }
 
-static bool matches(const struct host_scan *s, const struct nic *nic, const struct config_uplink *u)
+static bool is_pci(const struct uplink *t)
 {
-	const struct link *link = host_scan_nic_link(s, nic);
-	char addr[PCI_ADDR_STR];
-	struct pci_addr a;
+	return t->kind == VNET_UPLINK_PF || t->kind == VNET_UPLINK_NIC;
+}
+
+static bool matches(const struct match *m, const struct uplink *t, const struct config_uplink *u)
+{
+	const struct nic *nic = is_pci(t) ? host_scan_nic(m->s, &t->pf) : NULL;
+	const struct link *link = t->ifindex ? host_scan_link(m->s, t->ifindex) : NULL;
 
 	switch (u->kind) {
 	case UPLINK_NAME:
-		return link && fnmatch(u->word, link->name, 0) == 0;
+		/* A glob means NICs: what hangs from one is named, or is none. */
+		return t->link[0] && (u->exact || is_pci(t)) && fnmatch(u->word, t->link, 0) == 0;
 	case UPLINK_ADDRESS:
-		if (u->exact)
-			return pci_addr_parse(u->word, &a) == 0 && pci_addr_eq(&a, &nic->addr);
-		return fnmatch(u->word, pci_addr_str(&nic->addr, addr), 0) == 0;
+		return nic && fnmatch(u->word, t->key, 0) == 0;
 	case UPLINK_MAC:
-		return link && mac_eq(&u->mac, link->has_perm_mac ? &link->perm_mac : &link->mac);
+		return nic && link &&
+		       mac_eq(&u->mac, link->has_perm_mac ? &link->perm_mac : &link->mac);
 	case UPLINK_DRIVER:
-		return fnmatch(u->word, nic->driver, 0) == 0;
+		return nic && fnmatch(u->word, nic->driver, 0) == 0;
+	case UPLINK_MGMTDEV:
+		return t->kind == VNET_UPLINK_MGMTDEV && fnmatch(u->word, t->key, 0) == 0;
 	}
 	return false;
+}
+
+/* May @word of this pool mean @t? */
+static bool suits(const struct match *m, const struct pool *pool, const struct uplink *t,
+		  const struct config_uplink *word)
+{
+	if (t->kind != VNET_UPLINK_PF && wants_vfs_only(&pool->set))
+		return false;
+	/* A driver's NICs are meant to make VFs; VFs have it, too. */
+	if (word->kind == UPLINK_DRIVER && t->kind != VNET_UPLINK_PF)
+		return false;
+	return matches(m, t, word);
 }
 
 /* How many VFs it has, or is to have. */
@@ -78,9 +96,8 @@ static int count_of(const struct pool_settings *set, const struct nic *nic)
 	return nic->total_vfs < wanted ? nic->total_vfs : wanted;
 }
 
-static int add_uplink(struct match *m, struct pool *pool, const struct nic *nic, bool named)
+static int add_uplink(struct match *m, struct pool *pool, const struct uplink *t, bool named)
 {
-	const struct link *link = host_scan_nic_link(m->s, nic);
 	struct uplink *list = reallocarray(pool->uplinks, pool->n_uplinks + 1, sizeof(*list));
 	struct uplink *u;
 
@@ -88,17 +105,18 @@ static int add_uplink(struct match *m, struct pool *pool, const struct nic *nic,
 		return -ENOMEM;
 	pool->uplinks = list;
 	u = &list[pool->n_uplinks++];
-	memset(u, 0, sizeof(*u));
-	u->pf = nic->addr;
-	snprintf(u->link, sizeof(u->link), "%s", link ? link->name : "");
-	u->numa_node = nic->numa_node;
-	u->created = pool_mark_fits(m->p, nic);
+	*u = *t;
 	u->named = named;
-	u->vfs = nic->num_vfs;
-	u->total = nic->total_vfs;
-	u->count = count_of(&pool->set, nic);
-	u->first = pool->set.first;
-	u->last = pool->set.last < 0 || pool->set.last >= u->count ? u->count - 1 : pool->set.last;
+	u->last = -1;
+	if (t->kind == VNET_UPLINK_PF) {
+		const struct nic *nic = host_scan_nic(m->s, &t->pf);
+
+		u->created = pool_mark_fits(m->p, nic);
+		u->count = count_of(&pool->set, nic);
+		u->first = pool->set.first;
+		u->last = pool->set.last < 0 || pool->set.last >= u->count ? u->count - 1
+									   : pool->set.last;
+	}
 	return 0;
 }
 
@@ -116,7 +134,12 @@ static void tell_missing(struct match *m, struct pool *pool, const struct config
 	for (size_t i = 0; word->exact && i < m->s->n_nics; i++) {
 		const struct nic *nic = &m->s->nics[i];
 
-		if (!nic->network || !matches(m->s, nic, word))
+		struct uplink t = { 0 };
+
+		if (!nic->network)
+			continue;
+		pool_thing_of(m->s, nic, &t);
+		if (!matches(m, &t, word))
 			continue;
 		may_come = nic->kind == NIC_PF;
 		why = nic->kind == NIC_VF      ? "is a VF: say its PF"
@@ -133,19 +156,17 @@ static void tell_missing(struct match *m, struct pool *pool, const struct config
 static int claim_word(struct match *m, const struct config_pool *cp,
 		      const struct config_uplink *word, struct pool *pool)
 {
-	char name[PCI_ADDR_STR];
 	bool found = false;
 
-	for (size_t i = 0; i < m->s->n_nics; i++) {
-		const struct nic *nic = &m->s->nics[i];
-		const struct link *link = host_scan_nic_link(m->s, nic);
+	for (size_t i = 0; i < m->n_things; i++) {
+		const struct uplink *t = &m->things[i];
 		struct uplink *u = NULL;
 
-		if (!can_serve(m->s, nic) || !matches(m->s, nic, word))
+		if (!suits(m, pool, t, word))
 			continue;
 		found = true;
 		for (size_t k = 0; k < pool->n_uplinks; k++) {
-			if (pci_addr_eq(&pool->uplinks[k].pf, &nic->addr))
+			if (strcmp(pool->uplinks[k].key, t->key) == 0)
 				u = &pool->uplinks[k];
 		}
 		if (u) {
@@ -154,12 +175,12 @@ static int claim_word(struct match *m, const struct config_pool *cp,
 			pool->disabled = true;
 			add_problem(pool, "%s:%u: uplink %s: %s is in pool %s already (%s:%u)",
 				    word->at.file, word->at.line, word->word,
-				    link ? link->name : pci_addr_str(&nic->addr, name),
-				    m->owner[i]->name, m->by[i]->at.file, m->by[i]->at.line);
+				    t->link[0] ? t->link : t->key, m->owner[i]->name,
+				    m->by[i]->at.file, m->by[i]->at.line);
 		} else {
 			m->owner[i] = cp;
 			m->by[i] = word;
-			if (add_uplink(m, pool, nic, word->exact) < 0)
+			if (add_uplink(m, pool, t, word->exact) < 0)
 				return -ENOMEM;
 		}
 	}
@@ -176,11 +197,11 @@ static void judge_uplinks(struct match *m, struct pool *pool)
 	for (size_t i = 0; i < pool->n_uplinks; i++) {
 		const struct uplink *u = &pool->uplinks[i];
 
-		if (pool->set.vfs > u->total)
+		if (u->kind == VNET_UPLINK_PF && pool->set.vfs > u->total)
 			add_problem(pool, "vfs = %d, but %s can have %d at most", pool->set.vfs,
 				    uplink_name(u, name), u->total);
 		for (const struct pool_failure *f = m->p->failures; f; f = f->next) {
-			if (u->vfs <= 0 && pci_addr_eq(&f->pf, &u->pf))
+			if (u->pf.set && u->vfs <= 0 && pci_addr_eq(&f->pf, &u->pf))
 				add_problem(pool, "%s", f->text);
 		}
 	}
@@ -203,18 +224,29 @@ static int claim(struct match *m, const struct config *c, const struct config_po
 	return 0;
 }
 
-/* A PF that nobody claims is a pool by itself. */
-static int implicit(struct match *m, const struct config *c, const struct nic *nic,
+static void set_modes(struct pool_settings *set, const char *first, const char *second)
+{
+	memset(set->modes, 0, sizeof(set->modes));
+	snprintf(set->modes[0], MODE_NAME_MAX, "%s", first);
+	snprintf(set->modes[1], MODE_NAME_MAX, "%s", second);
+	set->n_modes = second[0] ? 2 : 1;
+}
+
+/* What nobody claims is a pool by itself. */
+static int implicit(struct match *m, const struct config *c, const struct uplink *t,
 		    struct pool *pool)
 {
-	const struct link *link = host_scan_nic_link(m->s, nic);
-	char addr[PCI_ADDR_STR];
-	bool taken = link && c && config_pool_find(c, link->name);
+	bool taken = t->link[0] && c && config_pool_find(c, t->link);
 
-	snprintf(pool->name, sizeof(pool->name), "%s",
-		 link && !taken ? link->name : pci_addr_str(&nic->addr, addr));
+	snprintf(pool->name, sizeof(pool->name), "%s", t->link[0] && !taken ? t->link : t->key);
 	config_settings_default(c, &pool->set);
-	if (add_uplink(m, pool, nic, true) < 0)
+	if (t->kind == VNET_UPLINK_BRIDGE || t->kind == VNET_UPLINK_OVS)
+		set_modes(&pool->set, "vhost-net", "tap");
+	else if (t->kind == VNET_UPLINK_MGMTDEV)
+		set_modes(&pool->set, "vdpa", "");
+	else if (t->kind != VNET_UPLINK_PF)
+		set_modes(&pool->set, "macvtap", "");
+	if (add_uplink(m, pool, t, true) < 0)
 		return -ENOMEM;
 	judge_uplinks(m, pool);
 	return 0;
@@ -239,10 +271,14 @@ static int fill(struct match *m, const struct config *c, struct pool *list, size
 		if (claim(m, c, &c->pools[i], &list[(*n)++]) < 0)
 			return -ENOMEM;
 	}
-	for (size_t i = 0; i < m->s->n_nics; i++) {
-		if (m->owner[i] || (c && c->incomplete) || !can_serve(m->s, &m->s->nics[i]))
+	for (size_t i = 0; i < m->n_things; i++) {
+		const struct uplink *t = &m->things[i];
+
+		if (m->owner[i] || (c && c->incomplete) || !pool_thing_is_pool(m->s, t))
 			continue;
-		if (implicit(m, c, &m->s->nics[i], &list[(*n)++]) < 0)
+		if (c && config_pool_find(c, t->key)) /* a name that is taken */
+			continue;
+		if (implicit(m, c, t, &list[(*n)++]) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -252,14 +288,17 @@ int pools_list(struct pools *p, struct pool **ret, size_t *ret_n)
 {
 	const struct config *c = p->m->conf;
 	struct match m = { .p = p, .s = inventory_scan(p->m->inventory) };
-	struct pool *list = calloc(m.s->n_nics + (c ? c->n_pools : 0) + 1, sizeof(*list));
+	struct pool *list = NULL;
 	size_t n = 0;
-	int r = -ENOMEM;
+	int r = pool_things(m.s, &m.things, &m.n_things);
 
-	m.owner = calloc(m.s->n_nics + 1, sizeof(*m.owner));
-	m.by = calloc(m.s->n_nics + 1, sizeof(*m.by));
-	if (list && m.owner && m.by)
-		r = fill(&m, c, list, &n);
+	if (r == 0) {
+		list = calloc(m.n_things + (c ? c->n_pools : 0) + 1, sizeof(*list));
+		m.owner = calloc(m.n_things + 1, sizeof(*m.owner));
+		m.by = calloc(m.n_things + 1, sizeof(*m.by));
+		r = list && m.owner && m.by ? fill(&m, c, list, &n) : -ENOMEM;
+	}
+	free(m.things);
 	free(m.owner);
 	free(m.by);
 	if (r < 0) {

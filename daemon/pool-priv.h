@@ -23,6 +23,12 @@ struct pools {
 int pools_list(struct pools *p, struct pool **ret, size_t *ret_n);
 void pools_list_free(struct pool *list, size_t n);
 
+/* pool-things.c: @ret is malloced; kind, key, pf, ifindex, link, numa_node, vfs and total
+ * of each are set. -ENOMEM. */
+int pool_things(const struct host_scan *s, struct uplink **ret, size_t *ret_n);
+/* Is it one where no configured pool claims it? */
+bool pool_thing_is_pool(const struct host_scan *s, const struct uplink *t);
+
 /* pool-mark.c: are the VFs that @pf has now those that vnetd made? A mark that does not
  * fit is taken away: its VFs went, and others may have come since. */
 bool pool_mark_fits(struct pools *p, const struct nic *pf);

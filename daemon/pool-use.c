@@ -30,8 +30,11 @@ unsigned uplink_free(const struct manager *m, const struct uplink *u)
 /* By its PF, where it has one: pools may be named and cut anew while it runs. */
 static bool is_of(const struct manager *m, const struct pool *pool, const struct vnet_attachment *a)
 {
-	const struct pool *of = a->pf.set ? pools_by_pf(m->pools, &a->pf) : NULL;
+	const struct pool *of = NULL;
 
+	pools_by_key(m->pools, a->uplink, &of);
+	if (!of && a->pf.set)
+		of = pools_by_pf(m->pools, &a->pf);
 	return of ? of == pool : strcmp(a->pool, pool->name) == 0;
 }
 
@@ -73,16 +76,18 @@ void pool_refuses(const struct manager *m, const struct pool *pool,
 		  const struct vnet_attachment *self, char *ret, size_t size)
 {
 	char names[REASON_MAX / 2];
-	int span = 0;
+	int span = 0, others = 0;
 
 	ret[0] = '\0';
-	for (size_t i = 0; i < pool->n_uplinks; i++)
+	for (size_t i = 0; i < pool->n_uplinks; i++) {
 		span += pool->uplinks[i].last - pool->uplinks[i].first + 1;
+		others += pool->uplinks[i].kind != VNET_UPLINK_PF || pool->set.n_modes > 1;
+	}
 	if (pool->disabled)
 		snprintf(ret, size, "pool %s is disabled: %s", pool->name, pool->problem);
 	else if (pool->n_uplinks == 0)
 		snprintf(ret, size, "pool %s has no uplink here: %s", pool->name, pool->problem);
-	else if (span <= 0)
+	else if (span <= 0 && !others)
 		snprintf(ret, size,
 			 "pool %s has no VFs to give: vfs and range of its configuration, and the "
 			 "VFs that there are, leave none",
@@ -93,13 +98,13 @@ void pool_refuses(const struct manager *m, const struct pool *pool,
 			 pool->set.quota, names);
 }
 
-void uplink_refuses(const struct pool *pool, const struct uplink *u, const struct guest *guest,
-		    char *ret, size_t size)
+void uplink_refuses(const struct pool *pool, const struct uplink *u, enum vnet_plugin_candidate as,
+		    const struct guest *guest, char *ret, size_t size)
 {
 	char addr[PCI_ADDR_STR], where[48] = "an unknown node";
 
 	ret[0] = '\0';
-	if (u->last < u->first)
+	if (as == VNET_CANDIDATE_VF && u->last < u->first)
 		snprintf(ret, size,
 			 "pool %s: %s has no VFs to give: vfs = %s, and the range of the pool, "
 			 "leave none",

@@ -80,16 +80,17 @@ const struct pool *pools_at(const struct pools *p, size_t i)
 	return i < p->n ? &p->at[i] : NULL;
 }
 
-/* Walk over all uplinks: the one at @address, or with the interface @link. */
+/* Walk over all uplinks: the one at @address, or with that key or interface. */
 static const struct uplink *find_uplink(const struct pools *p, const struct pci_addr *address,
-					const char *link, const struct pool **ret_pool)
+					const char *name, const struct pool **ret_pool)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		for (size_t k = 0; k < p->at[i].n_uplinks; k++) {
 			const struct uplink *u = &p->at[i].uplinks[k];
 
-			if (link ? !u->link[0] || strcmp(u->link, link) != 0
-				 : !address || !pci_addr_eq(&u->pf, address))
+			if (name ? strcmp(u->key, name) != 0 &&
+					    (!u->link[0] || strcmp(u->link, name) != 0)
+				 : !u->pf.set || !pci_addr_eq(&u->pf, address))
 				continue;
 			if (ret_pool)
 				*ret_pool = &p->at[i];
@@ -123,20 +124,22 @@ const struct uplink *pools_uplink(const struct pools *p, const struct pci_addr *
 
 const struct uplink *pools_find_uplink(const struct pools *p, const char *name)
 {
-	struct pci_addr addr = { 0 };
-	bool is_address = pci_addr_parse(name, &addr) == 0;
+	return by_name(p, name) ? NULL : find_uplink(p, NULL, name, NULL);
+}
 
-	if (by_name(p, name))
-		return NULL;
-	return find_uplink(p, &addr, is_address ? NULL : name, NULL);
+const struct uplink *pools_by_key(const struct pools *p, const char *key,
+				  const struct pool **ret_pool)
+{
+	return key[0] ? find_uplink(p, NULL, key, ret_pool) : NULL;
 }
 
 const struct pool *pools_find(const struct pools *p, const char *name)
 {
 	const struct pool *pool = by_name(p, name);
-	const struct uplink *u = pool ? NULL : pools_find_uplink(p, name);
 
-	return u ? pools_by_pf(p, &u->pf) : pool;
+	if (!pool)
+		find_uplink(p, NULL, name, &pool);
+	return pool;
 }
 
 enum config_reserve pool_reserve(const struct pool *pool)
@@ -144,9 +147,9 @@ enum config_reserve pool_reserve(const struct pool *pool)
 	return (enum config_reserve)pool->set.reserve;
 }
 
-void pools_make_mac(const struct pools *p, const struct pci_addr *pf, struct mac *ret)
+void pools_make_mac(const struct pools *p, const char *name, struct mac *ret)
 {
-	const struct pool *pool = pools_by_pf(p, pf);
+	const struct pool *pool = by_name(p, name);
 
 	if (pool)
 		mac_generate_from(pool->set.mac_prefix, ret);

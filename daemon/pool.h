@@ -2,9 +2,11 @@
 #ifndef VNETD_POOL_H
 #define VNETD_POOL_H
 /*
- * Pools: what attachments are taken from. A pool has settings and uplinks, which are
- * PFs. A configured pool (config.h) claims the PFs that its words match; each PF that
- * no configured pool claims is a pool of its own, named after its interface.
+ * Pools: what attachments are taken from. A pool has settings and uplinks: PFs, other
+ * NICs and interfaces, bridges, vDPA management devices. A configured pool (config.h)
+ * claims those that its words match; each PF, plain NIC, bridge, bond and management
+ * device that no configured pool claims is a pool of its own, named after its interface.
+ * Of these only PFs are taken without being asked for by pool or mode.
  *
  * A pool's own effects (autoprobe, VF count, PF up) are only ever rolled forward;
  * what it made is noted in RUNTIME/pools/<PF address>.json, because VFs that vnetd
@@ -18,6 +20,7 @@
 #include "daemon/reply.h"
 #include "lib/err.h"
 #include "lib/model.h"
+#include "plugins/vnet-plugin.h"
 
 /* ixgbe drops to two queues a VF at 32 and above. */
 #define POOL_VFS_DEFAULT_MAX 31
@@ -27,7 +30,10 @@ struct pools;
 struct guest;
 
 struct uplink {
-	struct pci_addr pf;
+	enum vnet_plugin_uplink kind;
+	char key[UPLINK_MAX];	/* its address, interface or name: what attachments keep */
+	struct pci_addr pf;	/* of a PF or NIC, else unset */
+	int ifindex;		/* 0 none */
 	char link[IF_NAMESIZE]; /* "" : it has none here */
 	int numa_node;
 	bool created;	 /* its VFs are of vnetd's making */
@@ -62,9 +68,12 @@ const struct uplink *pools_find_uplink(const struct pools *p, const char *name);
 /* Also of a pool that is disabled. */
 const struct pool *pools_by_pf(const struct pools *p, const struct pci_addr *pf);
 const struct uplink *pools_uplink(const struct pools *p, const struct pci_addr *pf);
+/* What an attachment was taken from, by its key; *ret_pool (may be NULL): whose it is. */
+const struct uplink *pools_by_key(const struct pools *p, const char *key,
+				  const struct pool **ret_pool);
 enum config_reserve pool_reserve(const struct pool *pool);
-/* A MAC with the prefix of the pool of @pf. */
-void pools_make_mac(const struct pools *p, const struct pci_addr *pf, struct mac *ret);
+/* A MAC with the prefix of the pool of that name. */
+void pools_make_mac(const struct pools *p, const char *pool, struct mac *ret);
 /* pool-none.c. Why @nic is no pool and gives no VFs, and what to do. */
 void pool_why_none(const struct nic *nic, char *ret, size_t size);
 /* The error for a name that pools_find() does not know. */
@@ -86,9 +95,11 @@ unsigned pool_holders(const struct manager *m, const struct pool *pool,
 /* "" or why nothing of the pool can be given, whatever the VF. */
 void pool_refuses(const struct manager *m, const struct pool *pool,
 		  const struct vnet_attachment *self, char *ret, size_t size);
-/* "" or why this uplink is nothing for @guest (may be NULL). */
-void uplink_refuses(const struct pool *pool, const struct uplink *u, const struct guest *guest,
-		    char *ret, size_t size);
+/* "" or why this uplink, offered @as such, is nothing for @guest (may be NULL). */
+void uplink_refuses(const struct pool *pool, const struct uplink *u, enum vnet_plugin_candidate as,
+		    const struct guest *guest, char *ret, size_t size);
+/* What @nic is as an uplink, whether it is one or not. */
+void pool_thing_of(const struct host_scan *s, const struct nic *nic, struct uplink *ret);
 /* What the configuration says and has to wait, and for whom: texts into the array. */
 void pool_waiting(const struct manager *m, const struct pool *pool, json_t *texts);
 

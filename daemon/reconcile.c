@@ -28,6 +28,7 @@
 
 #include "daemon/aside.h"
 #include "daemon/attachment.h"
+#include "daemon/claim.h"
 #include "daemon/messages.h"
 #include "daemon/select.h"
 #include "lib/file.h"
@@ -192,7 +193,7 @@ static void decide(struct attachment *a)
 	} else if (a->journal && !a->journal->confirmed && a->v.state != AT_DETACHING) {
 		attachment_confirm(a);
 	} else if (a->v.state != AT_DETACHING && a->v.state != AT_IN_USE) {
-		a->v.handover = HO_PATH;
+		a->v.handover = attachment_handover(a);
 		attachment_enter(a, AT_IN_USE, "%s", "");
 	}
 }
@@ -304,7 +305,7 @@ static int adopt_journal(struct attachment *a, struct vnet_err *err)
 		r = journal_add_effect(a->journal, &e, err);
 	}
 	if (r == 0)
-		r = journal_add_handover(a->journal, "hostdev", "adopted", err);
+		r = journal_add_handover(a->journal, delivery_kind_str(a->v.kind), "adopted", err);
 	/* What it is set to now is what somebody wants, for all that is known. */
 	return r == 0 ? journal_add_confirmed(a->journal, err) : r;
 }
@@ -337,6 +338,7 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	struct attachment *a = attachment_new(as, &err);
+	const struct guest_hostdev *dev = guest_device(g, nic->name, IN_LIVE);
 
 	if (!a) {
 		log_event_err(MSG_ADOPT_FAILED, LOG_ERR, g->name, &err,
@@ -353,11 +355,15 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
 	snprintf(a->v.pool, sizeof(a->v.pool), "%s", nic->pool);
 	snprintf(a->v.why, sizeof(a->v.why), "adopted: the guest had it when vnetd started");
 	a->v.mac = nic->mac;
+	memcpy(a->v.uplink, nic->uplink, sizeof(a->v.uplink));
+	memcpy(a->v.asked.options, nic->options, sizeof(a->v.asked.options));
+	a->v.kind = dev->kind;
+	memcpy(a->v.device, dev->device, sizeof(a->v.device));
 	a->v.pf = nic->pf;
 	a->v.pf_mac = nic->pf_mac;
 	a->v.vf_index = nic->vf_index;
 	a->v.vf = nic->vf;
-	a->v.handover = HO_PATH;
+	a->v.handover = attachment_handover(a);
 	make_way_back(a);
 	attachment_enter(a, AT_IN_USE, "adopted: no state file knew it");
 }
@@ -366,19 +372,35 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
  * what the device itself says makes the VF ours. */
 static bool is_the_device(struct manager *m, const struct guest *g, const struct guest_nic *nic)
 {
+	const struct guest_hostdev *h = guest_device(g, nic->name, IN_LIVE);
+	char claim[IF_NAMESIZE];
 	const struct nic *vf;
 
-	if (nic->vf_index < 0)
-		return false;
-	vf = host_scan_vf(inventory_scan(m->inventory), &nic->pf, (unsigned)nic->vf_index);
-	for (size_t i = 0; vf && i < g->n_hostdevs; i++) {
-		const struct guest_hostdev *h = &g->hostdevs[i];
-
-		if (h->live && pci_addr_eq(&h->addr, &nic->vf) &&
-		    pci_addr_eq(&vf->addr, &nic->vf) &&
-		    strncmp(h->alias, VNETD_ALIAS_PREFIX, strlen(VNETD_ALIAS_PREFIX)) == 0 &&
-		    strcmp(h->alias + strlen(VNETD_ALIAS_PREFIX), nic->name) == 0)
+	claim_name(g->uuid, nic->name, claim);
+	switch (h ? h->kind : DL_NONE) {
+	case DL_HOSTDEV:
+		vf = nic->vf_index < 0 ? NULL
+				       : host_scan_vf(inventory_scan(m->inventory), &nic->pf,
+						      (unsigned)nic->vf_index);
+		if (vf && pci_addr_eq(&h->addr, &nic->vf) && pci_addr_eq(&vf->addr, &nic->vf))
 			return true;
+		break;
+	case DL_LINK:
+		if (strcmp(h->device, claim) == 0)
+			return true;
+		break;
+	case DL_CHARDEV:
+		if (strncmp(basename(h->device), g->uuid, strlen(g->uuid)) == 0)
+			return true;
+		break;
+	case DL_PCI:
+		if (strcmp(h->device, nic->uplink) == 0)
+			return true;
+		break;
+	case DL_SOCKET:
+		return true;
+	default:
+		break;
 	}
 	log_event(MSG_ADOPT_FAILED, LOG_WARNING, g->name,
 		  "guest %s: its metadata names a NIC %s that is not the device it has: "
@@ -397,7 +419,7 @@ static void adopt_all(struct attachments *as)
 
 			if (guest_has_nic(g, nic->name) && is_the_device(as->m, g, nic) &&
 			    !attachment_find(as, g->uuid, nic->name) &&
-			    !attachments_holder(as, &nic->pf, nic->vf_index))
+			    (nic->vf_index < 0 || !attachments_holder(as, &nic->pf, nic->vf_index)))
 				adopt(as, g, nic);
 		}
 	}

@@ -31,6 +31,11 @@ void attachment_of_config(const struct guest *g, const struct guest_nic *nic,
 	v.pf_mac = nic->pf_mac;
 	v.vf_index = nic->vf_index;
 	v.vf = nic->vf;
+	memcpy(v.uplink, nic->uplink, sizeof(v.uplink));
+	memcpy(v.asked.options, nic->options, sizeof(v.asked.options));
+	v.kind = dev ? dev->kind : DL_NONE;
+	if (dev)
+		memcpy(v.device, dev->device, sizeof(v.device));
 	*ret = v;
 }
 

@@ -25,8 +25,9 @@ struct candidate {
 	/* Both are the pools' own, so good until the next scan. */
 	const struct pool *pool;
 	const struct uplink *uplink; /* NULL: the verdict is about the pool as a whole */
-	struct pci_addr vf;	     /* unset while it is still to be made */
-	int vf_index;		     /* -1: the verdict is about the uplink as a whole */
+	enum vnet_plugin_candidate kind;
+	struct pci_addr vf; /* unset while it is still to be made */
+	int vf_index;	    /* -1: it is no VF, or the verdict is about the uplink */
 	struct verdict verdict;
 	int numa_match;		/* 1 same node, 0 unknown, -1 another */
 	unsigned free_permille; /* of the pool */
@@ -47,8 +48,12 @@ void selection_done(struct selection *s);
  * has refreshed the inventory. */
 int select_run(struct manager *m, const struct vnet_request *r, const struct guest *guest,
 	       const struct vnet_attachment *self, struct selection *ret, struct vnet_err *err);
+/* What @c is for an attachment that asks as @v->asked does: mode, pool, uplink, VF, VLAN. */
+void select_claim(struct manager *m, const struct candidate *c, struct vnet_attachment *v);
 /* Every reason once, as the text of an error that names the guest. */
 int select_refuse(const struct selection *s, const struct vnet_request *r, struct vnet_err *err);
+/* The chosen one's reason, and why it was none of a mode before it. */
+void select_why(const struct selection *s, char *ret, size_t size);
 json_t *select_verdicts_json(const struct selection *s);
 
 /* Ask @mode again about the claim of @a, as the host is now. */

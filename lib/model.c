@@ -11,12 +11,7 @@
 #include <string.h>
 
 #include "lib/json.h"
-
-#define VLAN_PROTO_Q 0x8100
-#define VLAN_PROTO_AD 0x88a8
-#define VLAN_ID_MAX 4094
-#define VLAN_ID_KERNEL_MAX 4095 /* reserved, but some drivers take it */
-#define VLAN_QOS_MAX 7
+#include "lib/options.h"
 
 static const char *const attachment_state_names[] = {
 	[AT_RESERVED] = "reserved", [AT_PREPARING] = "preparing", [AT_READY] = "ready",
@@ -39,6 +34,12 @@ static const char *const scope_names[] = {
 	[SCOPE_CONFIG] = "config",
 };
 NAMES_DEFINE(scope, enum scope, scope_names, SCOPE_MAX)
+
+static const char *const delivery_kind_names[] = {
+	[DL_NONE] = "none", [DL_HOSTDEV] = "hostdev", [DL_CHARDEV] = "chardev",
+	[DL_LINK] = "link", [DL_SOCKET] = "socket",   [DL_PCI] = "pci",
+};
+NAMES_DEFINE(delivery_kind, enum delivery_kind, delivery_kind_names, DL_MAX)
 
 /* ---- grammar -------------------------------------------------------------------------- */
 
@@ -120,100 +121,6 @@ int model_check_vlan(const struct vlan *v, struct vnet_err *err)
 	return 0;
 }
 
-/* ---- VLAN as text --------------------------------------------------------------------- */
-
-static int vlan_proto_from(const char *s, uint16_t *ret)
-{
-	if (strcasecmp(s, "802.1Q") == 0)
-		*ret = VLAN_PROTO_Q;
-	else if (strcasecmp(s, "802.1ad") == 0)
-		*ret = VLAN_PROTO_AD;
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static const char *vlan_proto_str(const struct vlan *v)
-{
-	return v->proto == VLAN_PROTO_AD ? "802.1ad" : "802.1Q";
-}
-
-static int parse_decimal(const char *s, unsigned max, unsigned *ret)
-{
-	unsigned v = 0;
-
-	if (!*s || (*s == '0' && s[1]))
-		return -EINVAL;
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9')
-			return -EINVAL;
-		v = v * 10 + (unsigned)(*s - '0');
-		if (v > max)
-			return -EINVAL;
-	}
-	*ret = v;
-	return 0;
-}
-
-/* No VLAN is all zero, whatever spelling it came from, so that values compare bytewise. */
-static int parse_vlan(const char *s, unsigned id_max, struct vlan *ret)
-{
-	char buf[VLAN_STR], *rest = NULL, *word, *value;
-	struct vlan v = { .proto = VLAN_PROTO_Q };
-	bool has_qos = false, has_proto = false;
-	unsigned n;
-
-	if (!s || strlen(s) >= sizeof(buf))
-		return -EINVAL;
-	strcpy(buf, s);
-	word = strtok_r(buf, " ", &rest);
-	if (!word || parse_decimal(word, id_max, &n) < 0)
-		return -EINVAL;
-	v.id = (uint16_t)n;
-	while ((word = strtok_r(NULL, " ", &rest))) {
-		value = strtok_r(NULL, " ", &rest);
-		if (!value)
-			return -EINVAL;
-		if (strcmp(word, "qos") == 0 && !has_qos) {
-			if (parse_decimal(value, VLAN_QOS_MAX, &n) < 0)
-				return -EINVAL;
-			v.qos = (uint8_t)n;
-			has_qos = true;
-		} else if (strcmp(word, "proto") == 0 && !has_proto) {
-			if (vlan_proto_from(value, &v.proto) < 0)
-				return -EINVAL;
-			has_proto = true;
-		} else {
-			return -EINVAL;
-		}
-	}
-	if (v.id == 0 && (v.qos || v.proto != VLAN_PROTO_Q))
-		return -EINVAL;
-	*ret = v.id ? v : (struct vlan){ 0 };
-	return 0;
-}
-
-int vlan_parse(const char *s, struct vlan *ret)
-{
-	return parse_vlan(s, VLAN_ID_MAX, ret);
-}
-
-int vlan_parse_found(const char *s, struct vlan *ret)
-{
-	return parse_vlan(s, VLAN_ID_KERNEL_MAX, ret);
-}
-
-const char *vlan_str(const struct vlan *v, char buf[static VLAN_STR])
-{
-	char qos[sizeof(" qos 255")] = "";
-
-	if (v->id && v->qos)
-		snprintf(qos, sizeof(qos), " qos %u", v->qos);
-	snprintf(buf, VLAN_STR, "%u%s%s", v->id, qos,
-		 v->id && v->proto == VLAN_PROTO_AD ? " proto 802.1ad" : "");
-	return buf;
-}
-
 /* ---- values to JSON ------------------------------------------------------------------- */
 
 static void put_mac(json_t *j, const char *field, const struct mac *m, bool known)
@@ -281,7 +188,9 @@ json_t *model_request_to_json(const struct vnet_request *r)
 	put_mac(j, "mac", &r->mac, r->has_mac);
 	model_put_vlan(j, "vlan", &r->vlan);
 	json_put_str(j, "scope", r->scope == SCOPE_AUTO ? NULL : scope_str(r->scope));
-	return whole(j, 7);
+	json_put(j, "options", options_to_json(r->options));
+	json_put(j, "fallback", json_boolean(!r->no_fallback));
+	return whole(j, 9);
 }
 
 json_t *model_attachment_to_json(const struct vnet_attachment *a)
@@ -302,11 +211,15 @@ json_t *model_attachment_to_json(const struct vnet_attachment *a)
 	put_mac(j, "pfMac", &a->pf_mac, true);
 	json_put_int_or_null(j, "vfIndex", a->vf_index, a->vf_index >= 0);
 	put_pci(j, "vf", &a->vf);
+	json_put_str(j, "uplink", a->uplink);
+	json_put_str(j, "kind", a->kind == DL_NONE ? NULL : delivery_kind_str(a->kind));
+	json_put_str(j, "device", a->device);
+	json_put_str(j, "how", a->how);
 	json_put_str(j, "handover", handover_str(a->handover));
 	json_put_bool(j, "persistent", a->persistent);
 	json_put_int_or_null(j, "sinceUsec", a->since_usec, a->since_usec > 0);
 	json_put(j, "asked", model_request_to_json(&a->asked));
-	return whole(j, 18);
+	return whole(j, 22);
 }
 
 /* ---- values from JSON ----------------------------------------------------------------- */
@@ -437,9 +350,10 @@ int model_scope_from_json(const json_t *j, enum scope *ret, struct vnet_err *err
 
 int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vnet_err *err)
 {
-	static const char *const fields[] = { "guest", "name", "modes", "pool",
-					      "mac",   "vlan", "scope", NULL };
+	static const char *const fields[] = { "guest", "name",	"modes",   "pool",     "mac",
+					      "vlan",  "scope", "options", "fallback", NULL };
 	struct vnet_request q = { 0 };
+	bool fallback = true;
 	int r;
 
 	if (!json_is_object(j))
@@ -465,10 +379,30 @@ int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vn
 		r = get_vlan(j, &q.vlan, err);
 	if (r == 0)
 		r = model_scope_from_json(j, &q.scope, err);
+	if (r == 0)
+		r = options_from_json(json_object_get(j, "options"), q.options, err);
+	if (r == 0)
+		r = json_get_bool_opt(j, "fallback", &fallback, err);
 	if (r < 0)
 		return r;
+	q.no_fallback = !fallback;
 	*ret = q;
 	return 0;
+}
+
+/* What a vnetd of before wrote has none of it: a VF then. */
+static int get_delivery(const json_t *j, struct vnet_attachment *a, struct vnet_err *err)
+{
+	char text[32];
+	int r = get_word(j, "uplink", a->uplink, sizeof(a->uplink), err);
+
+	if (r == 0)
+		r = get_word(j, "kind", text, sizeof(text), err);
+	if (r == 0 && text[0] && delivery_kind_from(text, &a->kind) < 0)
+		return invalid(err, "kind", "field \"kind\" is no kind of delivery");
+	if (r == 0)
+		r = get_word(j, "device", a->device, sizeof(a->device), err);
+	return r == 0 ? get_word(j, "how", a->how, sizeof(a->how), err) : r;
 }
 
 static int get_state(const json_t *j, struct vnet_attachment *a, struct vnet_err *err)
@@ -542,6 +476,8 @@ int model_attachment_from_json(const json_t *j, struct vnet_attachment *ret, str
 		r = json_get_int_opt(j, "vfIndex", 0, UINT16_MAX, &vf_index, err);
 	if (r == 0)
 		r = get_pci(j, "vf", &a.vf, err);
+	if (r == 0)
+		r = get_delivery(j, &a, err);
 	if (r == 0)
 		a.persistent = json_is_true(json_object_get(j, "persistent"));
 	if (r == 0)

@@ -17,7 +17,9 @@
 #include "lib/err.h"
 #include "lib/mac.h"
 #include "lib/names.h"
+#include "lib/options.h"
 #include "lib/pciaddr.h"
+#include "lib/vlan.h"
 
 #define GUEST_NAME_MAX 128 /* bytes, with NUL; libvirt itself sets no limit below NAME_MAX */
 #define NIC_NAME_MAX 16	   /* [a-z][a-z0-9_-]{0,14}: what survives as libvirt alias ua-vnetd-NAME */
@@ -25,6 +27,8 @@
 #define MODE_NAME_MAX 24
 #define MODES_MAX 8
 #define UUID_STR 37
+#define UPLINK_MAX 64  /* "0000:01:00.0", "br0", "pci/0000:05:00.0" */
+#define DEVICE_MAX 108 /* an address, an interface, a path */
 #define REASON_MAX 512
 
 enum attachment_state {
@@ -51,6 +55,18 @@ enum handover {
 };
 NAMES_DECLARE(handover, enum handover)
 
+/* What the guest's XML has of it, and by what name. */
+enum delivery_kind {
+	DL_NONE,
+	DL_HOSTDEV, /* a VF, whose MAC libvirt sets: its address */
+	DL_CHARDEV, /* a vhost-vdpa node: path */
+	DL_LINK,    /* a tap or macvtap: interface */
+	DL_SOCKET,  /* vhost-user: path */
+	DL_PCI,	    /* a whole PCI function: its address */
+	DL_MAX
+};
+NAMES_DECLARE(delivery_kind, enum delivery_kind)
+
 /* Which of a guest's two configurations an attach or detach is about. */
 enum scope {
 	SCOPE_AUTO,   /* the running guest, and its persistent configuration where it has one */
@@ -59,12 +75,6 @@ enum scope {
 	SCOPE_MAX
 };
 NAMES_DECLARE(scope, enum scope)
-
-struct vlan {
-	uint16_t id;	/* 1..4094; 0 means none */
-	uint8_t qos;	/* 0..7 */
-	uint16_t proto; /* 0x8100 (802.1Q) or 0x88a8 (802.1ad) */
-};
 
 struct vnet_request {
 	char guest[GUEST_NAME_MAX];
@@ -76,6 +86,8 @@ struct vnet_request {
 	struct mac mac;
 	struct vlan vlan;
 	enum scope scope;
+	char options[OPTIONS_MAX]; /* for the mode: "queues=2", by key; "" none */
+	bool no_fallback;	   /* only the first of the modes */
 };
 
 struct vnet_attachment {
@@ -91,6 +103,10 @@ struct vnet_attachment {
 	struct mac pf_mac; /* permanent MAC: with vf_index the VF's identity over reboots */
 	int vf_index;	   /* -1: the claim is no VF */
 	struct pci_addr vf;
+	char uplink[UPLINK_MAX]; /* what it was taken from: address, bridge, management device */
+	enum delivery_kind kind;
+	char device[DEVICE_MAX]; /* as the guest's XML names it; "" not known yet */
+	char how[OPTIONS_MAX];	 /* how the guest gets it: "queues=2 vhost=on"; "" */
 	struct mac mac;
 	struct vlan vlan;
 	enum handover handover;
@@ -104,24 +120,17 @@ int model_check_guest_name(const char *s, struct vnet_err *err);
 int model_check_mac(const struct mac *m, struct vnet_err *err); /* unicast, not zero */
 int model_check_vlan(const struct vlan *v, struct vnet_err *err);
 
-/* "100", "100 qos 3", "100 qos 3 proto 802.1ad", "0" for none: knob and ABI spelling. */
-#define VLAN_STR 32
-int vlan_parse(const char *s, struct vlan *ret);
-/* What a VF may be found with, and must be given back: 4095 too, which nobody may ask for. */
-int vlan_parse_found(const char *s, struct vlan *ret);
-const char *vlan_str(const struct vlan *v, char buf[static VLAN_STR]);
-
 /* {id, qos, proto}, or null for none. */
 void model_put_vlan(json_t *j, const char *field, const struct vlan *v);
 
 /* Request: {guest, name?, modes?, pool?, mac?, vlan?: {id, qos?, proto?}, scope?: "live" or
- * "config"}; every other field is refused by name. New reference, or NULL on out of memory. */
+ * "config", options?: {key: value}, fallback?: false}; every other field is refused by name. New reference, or NULL on out of memory. */
 json_t *model_request_to_json(const struct vnet_request *r);
 int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vnet_err *err);
 /* The field "scope" of @j; *ret stays where it is absent or null. */
 int model_scope_from_json(const json_t *j, enum scope *ret, struct vnet_err *err);
 /* Attachment: {guest, name, uuid, state, reason, mode, why, pool, mac, vlan, pf,
- * pfMac, vfIndex, vf, handover, persistent, sinceUsec, asked}; unknown is null. */
+ * pfMac, vfIndex, vf, uplink, kind, device, how, handover, persistent, sinceUsec, asked}; unknown is null. */
 json_t *model_attachment_to_json(const struct vnet_attachment *a);
 int model_attachment_from_json(const json_t *j, struct vnet_attachment *ret, struct vnet_err *err);
 /* "vm1/net0" */

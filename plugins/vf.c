@@ -95,7 +95,7 @@ static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugi
 		host->verdict(ret, 0, "%s is in use: %s", what, nic->in_use);
 		return 0;
 	}
-	if (!nic->pf_link[0]) {
+	if (!nic->link[0]) {
 		host->verdict(
 			ret, 0,
 			"the PF %s has no network interface here (driver %s), so its VFs cannot "
@@ -107,7 +107,7 @@ static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugi
 		return 0;
 	if (!nic->vf_present)
 		host->verdict(ret, TO_BE_MADE_OK, "%s will be made with %d VFs of %s%s", what,
-			      nic->wanted_vfs, nic->pf_link, unsafe);
+			      nic->wanted_vfs, nic->link, unsafe);
 	else if (nic->vf_driver[0] && strncmp(nic->vf_driver, "vfio", 4) != 0)
 		host->verdict(ret, NATIVE_OK, "%s is free (on %s, unused)%s", what, nic->vf_driver,
 			      unsafe);
@@ -146,9 +146,21 @@ static int vf_deliver(const struct vnet_plugin_host *host, const struct vnet_plu
 	(void)request;
 	if (!nic->vf[0])
 		return -ENODEV;
-	return host->deliver(ret, VNET_DELIVERY_HOSTDEV, nic->vf);
+	return host->deliver(ret, VNET_DELIVERY_HOSTDEV, nic->vf, "");
+}
+
+static int vf_fds(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		  const struct vnet_plugin_request *request, struct vnet_plugin_fds *ret)
+{
+	int r;
+
+	(void)request;
+	if (!nic->has_iommufd) /* QEMU opens the group by itself */
+		return 0;
+	r = host->open(ret, "iommufd", VNET_OPEN_IOMMUFD, "", 1);
+	return r < 0 ? r : host->open(ret, "vfio", VNET_OPEN_VFIO, nic->vf, 1);
 }
 
 VNET_PLUGIN(.name = "vf", .summary = "virtual function of an SR-IOV NIC, through VFIO",
 	    .candidates = VNET_CANDIDATE_VF, .probe = vf_probe, .plan = vf_plan,
-	    .deliver = vf_deliver);
+	    .deliver = vf_deliver, .fds = vf_fds);

@@ -166,6 +166,9 @@ int facts_scan(struct kernel *k, struct host_scan *s, struct vnet_err *err)
 
 	s->has_iommufd = kernel_exists(k, "dev/iommu");
 	s->has_vfio_pci = kernel_exists(k, PCI_DRIVERS "/vfio-pci");
+	s->has_tun = kernel_exists(k, "dev/net/tun");
+	s->has_vhost_net = kernel_exists(k, "dev/vhost-net");
+	s->has_vhost_vdpa = kernel_exists(k, "sys/bus/vdpa/drivers/vhost_vdpa");
 	s->intr_remap = interrupt_remapping(k);
 	s->unsafe_interrupts =
 		kernel_read(k, flag, sizeof(flag),

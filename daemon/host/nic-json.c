@@ -461,6 +461,9 @@ json_t *host_nics_to_json(const struct host_scan *s)
 	json_put(o, "vdpas", vdpas);
 	json_put_bool(o, "iommufd", s->has_iommufd);
 	json_put_bool(o, "vfioPci", s->has_vfio_pci);
+	json_put_bool(o, "tun", s->has_tun);
+	json_put_bool(o, "vhostNet", s->has_vhost_net);
+	json_put_bool(o, "vhostVdpa", s->has_vhost_vdpa);
 	json_put_int(o, "intrRemap", s->intr_remap);
 	json_put_bool(o, "unsafeInterrupts", s->unsafe_interrupts);
 	return o;
@@ -484,6 +487,9 @@ int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err 
 			     (void **)&s.vdpas, &s.n_vdpas, err);
 	s.has_iommufd = get_bool(&row, "iommufd");
 	s.has_vfio_pci = get_bool(&row, "vfioPci");
+	s.has_tun = get_bool(&row, "tun");
+	s.has_vhost_net = get_bool(&row, "vhostNet");
+	s.has_vhost_vdpa = get_bool(&row, "vhostVdpa");
 	s.intr_remap = get_small(&row, "intrRemap", -1);
 	s.unsafe_interrupts = get_bool(&row, "unsafeInterrupts");
 	if (r == 0)

@@ -181,7 +181,7 @@ int guest_file_set_entry(int dirfd, const char *file, enum domains_where where,
 int guest_file_add(int dirfd, const char *file, enum domains_where where,
 		   const struct guest_nic *nic, struct vnet_err *err)
 {
-	_cleanup_free_ char *xml = domain_xml_interface(nic);
+	_cleanup_free_ char *xml = domain_xml_device(nic);
 	const char *what = guest_file_of(dirfd, file, where);
 	xmlDoc *doc = what ? load_doc(dirfd, file, what) : NULL;
 	int r = vnet_err_set(err, -EINVAL, VNET_E_FAILED, "libvirt: guest %s has no such XML",

@@ -277,11 +277,11 @@ static void test_interface(void **state)
 	char *xml;
 
 	(void)state;
-	xml = domain_xml_interface(&nic);
+	xml = domain_xml_device(&nic);
 	assert_string_equal(xml, INTERFACE "<vlan><tag id=\"100\"/></vlan>" ALIAS);
 	free(xml);
 	nic.vlan.id = 0;
-	xml = domain_xml_interface(&nic);
+	xml = domain_xml_device(&nic);
 	assert_string_equal(xml, INTERFACE ALIAS);
 	free(xml);
 }

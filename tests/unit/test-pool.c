@@ -237,11 +237,10 @@ static void settings(void **state)
 		     "[pool a]\nuplink = enp1s0\nmac-prefix = 52:54:99\nreserve = always\n");
 	assert_int_equal(pool_reserve(find(f, "a")), RESERVE_ALWAYS);
 	assert_int_equal(pool_reserve(find(f, "enp2s0")), RESERVE_RUNNING);
-	assert_int_equal(pci_addr_parse(PF0, &pf), 0);
-	pools_make_mac(f->m.pools, &pf, &mac);
+	pools_make_mac(f->m.pools, "a", &mac);
 	assert_memory_equal(mac.b, "\x52\x54\x99", 3);
 	assert_int_equal(pci_addr_parse(PF1, &pf), 0);
-	pools_make_mac(f->m.pools, &pf, &mac);
+	pools_make_mac(f->m.pools, "enp2s0", &mac);
 	assert_memory_equal(mac.b, "\x02\x00\x01", 3);
 
 	pools_set_failed(f->m.pools, &pf, "the kernel said no");

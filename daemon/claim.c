@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/claim.h"
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* FNV-1a, 64 bits: as good as any where nobody gains by a collision (the knob finds the
+ * name taken then, and says so). */
+static uint64_t hash(uint64_t h, const char *s)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+void claim_name(const char *uuid, const char *nic, char ret[static IF_NAMESIZE])
+{
+	uint64_t h = hash(hash(hash(UINT64_C(0xcbf29ce484222325), uuid), "."), nic);
+
+	snprintf(ret, IF_NAMESIZE, "vn%011" PRIx64, h >> 20);
+}
