@@ -151,7 +151,9 @@ int link_add_macvtap(struct nl_sock *nl, const struct netdev *d, struct vnet_err
 		return vnet_err_errno(err, -ENOMEM, "%s", what);
 	r = link_exchange(nl, msg, NULL, NULL, extack, sizeof(extack));
 	if (r == -EBUSY && !*extack)
-		strcpy(extack, "its lower interface is a port of something, or taken for passthru");
+		strcpy(extack, "what is below it is a port of a bridge, bond or switch");
+	else if (r == -EINVAL && !*extack)
+		strcpy(extack, "passthru wants what is below it for itself alone");
 	return r < 0 ? link_fail(err, r, extack, what) : 0;
 }
 
