@@ -93,6 +93,39 @@ int ovs_port_get(struct kernel *k, const char *object, char ret[static KNOB_VALU
 		 struct vnet_err *err);
 int ovs_port_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
 bool ovs_port_matches(const char *wanted, const char *actual);
+/* ---- tap.c, macvtap.c, net-knobs.c, bridge-port.c ---- */
+int tap_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+	    struct vnet_err *err);
+int tap_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool tap_matches(const char *wanted, const char *actual);
+int macvtap_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		struct vnet_err *err);
+int macvtap_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool macvtap_matches(const char *wanted, const char *actual);
+int net_mac_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		struct vnet_err *err);
+int net_mac_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool net_mac_matches(const char *wanted, const char *actual);
+int net_mtu_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		struct vnet_err *err);
+int net_mtu_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+int net_up_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+	       struct vnet_err *err);
+int net_up_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+int bridge_port_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		    struct vnet_err *err);
+int bridge_port_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool bridge_port_matches(const char *wanted, const char *actual);
+bool bridge_port_half_set(const char *before, const char *after, const char *actual);
+
+/* tap.c: 1 and *ret; 0: there is no such interface. */
+int netdev_find(struct kernel *k, const char *name, struct netdev *ret, struct vnet_err *err);
+/* "foreign bridge": how an interface reads that is not what the knob makes. */
+void netdev_foreign(const struct netdev *d, char ret[static KNOB_VALUE_MAX]);
+/* -EEXIST, with err. */
+int netdev_taken(const struct netdev *d, struct vnet_err *err);
+/* -EBUSY where a process has a queue of it; the error says which. */
+int netdev_delete(struct kernel *k, const struct netdev *d, struct vnet_err *err);
 
 /* ---- nic.c ---- */
 

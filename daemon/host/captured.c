@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/host/backend.h"
 #include "daemon/host/pci.h"
@@ -89,6 +90,69 @@ static int captured_link_up(struct kernel *k, int ifindex, bool up, struct vnet_
 	return refuse(k, err);
 }
 
+/* Of an interface nic.json tells what a scan does, and nothing of bridge ports. */
+static int captured_netdev_get(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+			       struct vnet_err *err)
+{
+	struct host_scan s = { 0 };
+	int r = captured_links(k, &s, err);
+
+	if (r == 0)
+		r = -ENODEV;
+	for (size_t i = 0; i < s.n_links; i++) {
+		const struct link *l = &s.links[i];
+
+		if (ifindex ? l->ifindex != ifindex : strcmp(l->name, name) != 0)
+			continue;
+		*ret = (struct netdev){ .link = *l };
+		r = 0;
+	}
+	host_scan_done(&s);
+	return r;
+}
+
+static int captured_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	(void)d;
+	return refuse(k, err);
+}
+
+static int captured_netdev_set(struct kernel *k, const struct netdev *d,
+			       const struct netdev_change *c, struct vnet_err *err)
+{
+	(void)d;
+	(void)c;
+	return refuse(k, err);
+}
+
+static int captured_netdev_holder(struct kernel *k, const struct netdev *d, struct holder *ret,
+				  struct vnet_err *err)
+{
+	(void)k;
+	(void)d;
+	(void)ret;
+	(void)err;
+	return 0;
+}
+
+static int captured_port_get(struct kernel *k, const struct netdev *d, struct port *ret,
+			     struct vnet_err *err)
+{
+	(void)ret;
+	return vnet_err_set(err, -ENODATA, VNET_E_FAILED,
+			    "%s is a captured host: what VLANs port %s has was not captured",
+			    k->root, d->link.name);
+}
+
+static int captured_port_set(struct kernel *k, const struct netdev *d, enum port_attr which,
+			     const struct port *p, struct vnet_err *err)
+{
+	(void)d;
+	(void)which;
+	(void)p;
+	return refuse(k, err);
+}
+
 static int captured_holders(struct kernel *k, struct host_scan *s, struct vnet_err *err)
 {
 	(void)k;
@@ -128,6 +192,13 @@ static const struct kernel_ops captured_ops = {
 	.vf_get = captured_vf_get,
 	.vf_set = captured_vf_set,
 	.link_up = captured_link_up,
+	.netdev_get = captured_netdev_get,
+	.netdev_add = captured_netdev_add,
+	.netdev_del = captured_netdev_add,
+	.netdev_set = captured_netdev_set,
+	.netdev_holder = captured_netdev_holder,
+	.port_get = captured_port_get,
+	.port_set = captured_port_set,
 	.holders = captured_holders,
 	.fence = captured_fence,
 	.describe = captured_describe,

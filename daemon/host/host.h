@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/host/netdev.h"
 #include "daemon/host/nic.h"
 #include "lib/err.h"
 
@@ -41,6 +42,28 @@ struct kernel_ops {
 	int (*vf_set)(struct kernel *k, const struct pci_addr *pf, unsigned index,
 		      const struct vf_change *change, struct vnet_err *err);
 	int (*link_up)(struct kernel *k, int ifindex, bool up, struct vnet_err *err);
+	/* One interface, by @ifindex or where that is 0 by @name. -ENODEV without err:
+	 * there is none. */
+	int (*netdev_get)(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+			  struct vnet_err *err);
+	/* Make one: kind "tun" (a persistent tap, multi_queue) or "macvtap" (lower, mode).
+	 * -EEXIST: something of that name is there. */
+	int (*netdev_add)(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+	/* Take a tap or macvtap away, if it still is what was read into @d. -EBUSY: a
+	 * process has a queue of that tap. */
+	int (*netdev_del)(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+	int (*netdev_set)(struct kernel *k, const struct netdev *d, const struct netdev_change *c,
+			  struct vnet_err *err);
+	/* A process that has a queue of this tap or macvtap: 1 and *ret; 0 nobody that
+	 * can be seen. */
+	int (*netdev_holder)(struct kernel *k, const struct netdev *d, struct holder *ret,
+			     struct vnet_err *err);
+	/* Of an interface that is a port of a Linux bridge. */
+	int (*port_get)(struct kernel *k, const struct netdev *d, struct port *ret,
+			struct vnet_err *err);
+	/* PORT_VLANS: those of @p instead of all that it has; PORT_ISOLATED: the flag. */
+	int (*port_set)(struct kernel *k, const struct netdev *d, enum port_attr which,
+			const struct port *p, struct vnet_err *err);
 	/* /proc/PID/fd: fills holders of *s */
 	int (*holders)(struct kernel *k, struct host_scan *s, struct vnet_err *err);
 	/* Open the VFIO group node of @group and keep it: nobody else can open it
@@ -97,7 +120,7 @@ struct knob {
 	const char *name; /* "vf-mac" */
 	const char *
 		summary; /* for plan and the manual: "administrative MAC of a VF, set through its PF" */
-	const char *object;    /* "PF", "PF/vfN" or "IFNAME": what the object string is */
+	const char *object;    /* "PF", "PF/vfN", "interface": what the object string is */
 	enum knob_owner owner; /* pool knobs are only ever rolled forward */
 	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
 	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
@@ -107,6 +130,9 @@ struct knob {
 	bool live; /* may be set while a guest has the VF */
 	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
 	bool (*matches)(const char *wanted, const char *actual);
+	/* NULL, or: may @actual be what a set of @after over @before left half way, when its
+	 * worker died? Then the way back goes on from there. */
+	bool (*half_set)(const char *before, const char *after, const char *actual);
 	int (*get)(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 		   struct vnet_err *err);
 	int (*set)(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
@@ -131,12 +157,28 @@ struct knob {
  *                        "BRIDGE trunks 10,20-30 id ID": a row of Open vSwitch's database,
  *                        there also without the interface; "foreign BRIDGE" is read of
  *                        a port without our ID, which is never changed
+ * tap           IFNAME   "queues N": a persistent tap without packet information; N of 2
+ *                        and more: multi-queue, which is all that the kernel keeps of N,
+ *                        so that it reads "queues 2". "absent" deletes it, unless a process
+ *                        has a queue of it (-EBUSY). "foreign KIND" read: another interface
+ *                        has that name; it is never touched.
+ * macvtap       IFNAME   "on LOWER mode M", M: private, vepa, bridge, passthru; "absent"
+ *                        deletes it, unless a process has its node open (-EBUSY);
+ *                        "foreign KIND" as above
+ * net-mac       IFNAME   MAC
+ * net-mtu       IFNAME   "1500"
+ * net-up        IFNAME   "up" "down"
+ * bridge-port   IFNAME   "none"; "BRIDGE": with its default VLAN; "BRIDGE vlan 100": untagged
+ *                        in that alone; "BRIDGE trunk 10,20-30": tagged; both together: the
+ *                        untagged and the tagged ones. Then maybe " isolated". Also read:
+ *                        "BRIDGE vlan 1 default", the same as "BRIDGE"; "MASTER (KIND)",
+ *                        what is no bridge; "BRIDGE vlans ?", others than can be said so.
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */
 
 /* May the settings of this VF ("PF/vfN") be written: has nobody it open through VFIO?
  * Opens its group for a moment, so only for one that ledger and libvirt call free.
- * -EBUSY: the error says who. 0 also where there is no such VF. */
+ * -EBUSY: the error says who. 0 also where there is no such VF, and for what is none. */
 int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
 #endif

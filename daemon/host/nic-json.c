@@ -5,7 +5,7 @@
  * is left out, so that 4096 VFs make a small message:
  *
  * links: [{ifindex, name, kind, mac, permMac, up, carrier, mtu, master, lower, pci,
- *	    addresses, routes, tapPersistent}]
+ *	    addresses, routes, tapPersistent, vlanFiltering}]
  * vfs:	  [{pf, index, mac, vlan: "100 qos 3", trust, spoofchk, linkState, minTxMbps,
  *	    maxTxMbps}]
  * nics:  {nics: [{addr, kind, network, class, vendor, device, subvendor, subdevice,
@@ -199,6 +199,7 @@ static json_t *link_to_json(const struct link *l)
 	put_int(o, "addresses", l->addresses, 0);
 	put_int(o, "routes", l->routes, 0);
 	put_bool(o, "tapPersistent", l->tap_persistent);
+	put_bool(o, "vlanFiltering", l->vlan_filtering);
 	return o;
 }
 
@@ -222,6 +223,7 @@ static void link_from_json(struct row *row, void *ret)
 	l->addresses = get_small(row, "addresses", 0);
 	l->routes = get_small(row, "routes", 0);
 	l->tap_persistent = get_bool(row, "tapPersistent");
+	l->vlan_filtering = get_bool(row, "vlanFiltering");
 }
 
 json_t *host_links_to_json(const struct host_scan *s)

@@ -78,7 +78,7 @@ struct link {
 	int addresses;	     /* other than link-local */
 	int routes; /* main-table routes through it, other than link-local and its own subnets */
 	bool tap_persistent;
-	bool vlan_filtering; /* of a bridge */
+	bool vlan_filtering; /* a bridge that heeds its ports' VLANs */
 };
 
 /* Attributes that a PF's driver reports for one VF (IFLA_VF_INFO). */

@@ -9,6 +9,7 @@
 #include "daemon/host/holders.h"
 #include "daemon/host/link.h"
 #include "daemon/host/pci.h"
+#include "daemon/host/tun.h"
 #include "lib/cleanup.h"
 
 struct real {
@@ -82,6 +83,64 @@ static int real_link_up(struct kernel *k, int ifindex, bool up, struct vnet_err 
 	return r < 0 ? r : link_set_up(real->nl, ifindex, up, err);
 }
 
+static int real_netdev_get(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+			   struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_get(real->nl, name, ifindex, ret, err);
+}
+
+static int real_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r;
+
+	if (!strcmp(d->link.kind, "tun"))
+		return tun_make_tap(k, d->link.name, d->multi_queue, err);
+	r = need_netlink(k, err);
+	return r < 0 ? r : link_add_macvtap(real->nl, d, err);
+}
+
+static int real_netdev_del(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	_cleanup_close_ int fence = -1;
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	if (r == 0 && !strcmp(d->link.kind, "tun"))
+		r = tun_fence(k, d, &fence, err);
+	return r < 0 ? r : link_del(real->nl, d, err);
+}
+
+static int real_netdev_set(struct kernel *k, const struct netdev *d, const struct netdev_change *c,
+			   struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_set(real->nl, d, c, err);
+}
+
+static int real_port_get(struct kernel *k, const struct netdev *d, struct port *ret,
+			 struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_get_port(real->nl, d, ret, err);
+}
+
+static int real_port_set(struct kernel *k, const struct netdev *d, enum port_attr which,
+			 const struct port *p, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_set_port(real->nl, d, which, p, err);
+}
+
 static int real_fence(struct kernel *k, int group, int *ret_fd)
 {
 	char path[64];
@@ -122,6 +181,13 @@ static const struct kernel_ops real_ops = {
 	.vf_get = real_vf_get,
 	.vf_set = real_vf_set,
 	.link_up = real_link_up,
+	.netdev_get = real_netdev_get,
+	.netdev_add = real_netdev_add,
+	.netdev_del = real_netdev_del,
+	.netdev_set = real_netdev_set,
+	.netdev_holder = holders_of_queue,
+	.port_get = real_port_get,
+	.port_set = real_port_set,
 	.holders = holders_scan,
 	.fence = real_fence,
 	.describe = real_describe,

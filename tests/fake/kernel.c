@@ -354,10 +354,11 @@ static int fake_holders(struct kernel *k, struct host_scan *s, struct vnet_err *
 	rows = json_object_get(f.doc, "holders");
 	list = calloc(json_array_size(rows) + 1, sizeof(*list));
 	if (list) {
-		json_array_foreach (rows, i, row)
-			describe_holder(&f, row, &list[i]);
 		s->holders = list;
-		s->n_holders = json_array_size(rows);
+		json_array_foreach (rows, i, row) {
+			if (!json_object_get(row, "interface")) /* of a tap: netdev_holder */
+				describe_holder(&f, row, &list[s->n_holders++]);
+		}
 	}
 	fake_end_look(&f);
 	return list ? 0 : kernel_says(err, -ENOMEM, "holders of", k->root);
@@ -455,6 +456,13 @@ static const struct kernel_ops fake_ops = {
 	.vf_get = fake_vf_get,
 	.vf_set = fake_vf_set,
 	.link_up = fake_link_up,
+	.netdev_get = fake_netdev_get,
+	.netdev_add = fake_netdev_add,
+	.netdev_del = fake_netdev_del,
+	.netdev_set = fake_netdev_set,
+	.netdev_holder = fake_netdev_holder,
+	.port_get = fake_port_get,
+	.port_set = fake_port_set,
 	.holders = fake_holders,
 	.fence = fake_fence,
 	.describe = fake_describe,
