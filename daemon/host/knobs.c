@@ -3,7 +3,8 @@
  * The table of knobs. Deadlines are generous, for an emulated host is ten times as
  * slow: making VFs sleeps 100 ms and more, and failing to sleeps seconds; a VFIO
  * open, unbind or reset takes some 110 ms, one after the other below one port; a VF
- * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
+ * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s; a
+ * vDPA management device may come 5 s after its driver.
  */
 #include <string.h>
 
@@ -105,6 +106,42 @@ static const struct knob knobs[] = {
 		.matches = vf_spoofchk_matches,
 		.get = vf_spoofchk_get,
 		.set = vf_spoofchk_set,
+	},
+	{
+		.name = "vdpa",
+		.summary = "vDPA device and what it is made of",
+		.object = "DEVNAME",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = KNOB_ABSENT,
+		.deadline_ms = 20000,
+		.lane = "vdpa",
+		.matches = vdpa_knob_matches,
+		.get = vdpa_knob_get,
+		.set = vdpa_knob_set,
+	},
+	{
+		.name = "vdpa-driver",
+		.summary = "driver of a vDPA device",
+		.object = "DEVNAME",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "none",
+		.deadline_ms = 20000,
+		.lane = "vdpa",
+		.matches = vdpa_driver_matches,
+		.get = vdpa_driver_get,
+		.set = vdpa_driver_set,
+	},
+	{
+		.name = "vdpa-path",
+		.summary = "path by which a guest finds its vDPA device",
+		.object = "ID",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = KNOB_ABSENT,
+		.deadline_ms = 10000,
+		.lane = "vdpa",
+		.matches = same_text,
+		.get = vdpa_path_get,
+		.set = vdpa_path_set,
 	},
 };
 
