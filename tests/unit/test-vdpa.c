@@ -508,6 +508,27 @@ static void test_never_under_a_guest(void **state)
 	set_ok(h, "vdpa-driver", DEV, "none");
 }
 
+/* virtio_vdpa made an interface of it. */
+static void test_never_under_the_host(void **state)
+{
+	struct host *h = *state;
+	char path[160];
+
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	set_ok(h, "vdpa-driver", DEV, "virtio_vdpa");
+	snprintf(path, sizeof(path), "mkdir -p %s/" BUS "devices/" DEV "/virtio7/net", h->dir);
+	assert_int_equal(system(path), 0);
+	refused(h, "vdpa-driver", DEV, "none", -EBUSY, "another network namespace");
+	snprintf(path, sizeof(path), "mkdir -p %s/" BUS "devices/" DEV "/virtio7/net/eth7", h->dir);
+	assert_int_equal(system(path), 0);
+	fake_host_put(h->dir, BUS "devices/" DEV "/virtio7/net/eth7/ifindex", "7\n");
+	edit(h, NULL, "links", json_pack("[{s:i,s:s,s:b}]", "ifindex", 7, "name", "eth7", "up", 1));
+	refused(h, "vdpa-driver", DEV, "vhost_vdpa", -EBUSY, "its interface is up");
+	is(h, "vdpa-driver", DEV, "virtio_vdpa");
+	edit(h, NULL, "links", json_pack("[{s:i,s:s}]", "ifindex", 7, "name", "eth7"));
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+}
+
 static void test_binding_fails(void **state)
 {
 	struct host *h = *state;
@@ -591,6 +612,7 @@ int main(void)
 		VFS(test_one_device_a_function),
 		CASE(test_bind_and_unbind),
 		CASE(test_never_under_a_guest),
+		CASE(test_never_under_the_host),
 		CASE(test_binding_fails),
 		CASE(test_path),
 	};
