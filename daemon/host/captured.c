@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A captured host: a directory with sys/ as plain files and links, and nic.json
- * with what rtnetlink said: {"links": [...], "vfs": [...]} (nic-json.c has the
- * rows). Read only; nobody holds anything.
+ * with what netlink said: {"links": [...], "vfs": [...], "vdpa": {...}} (nic-json.c
+ * and vdpa-json.c have the rows). Read only; nobody holds anything.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -169,6 +169,49 @@ static int captured_fence(struct kernel *k, int group, int *ret_fd)
 	return -ENOENT;
 }
 
+static int captured_mgmtdevs(struct kernel *k, struct host_scan *s, struct vnet_err *err)
+{
+	struct captured *c = k->priv;
+	const json_t *vdpa = json_object_get(c->nic, "vdpa"), *row;
+	size_t i;
+	int r;
+
+	if (!vdpa)
+		return 0;
+	s->vdpas = calloc(json_array_size(json_object_get(vdpa, "devices")) + 1, sizeof(*s->vdpas));
+	if (!s->vdpas)
+		return vnet_err_errno(err, -ENOMEM, "read %s/nic.json", k->root);
+	json_array_foreach (json_object_get(vdpa, "devices"), i, row) {
+		const char *name = json_string_value(json_object_get(row, "name"));
+
+		snprintf(s->vdpas[s->n_vdpas++].name, VDPA_NAME_MAX, "%s", name ? name : "");
+	}
+	r = host_mgmtdevs_merge_json(vdpa, s, err);
+	return r < 0 ? vnet_err_wrap(err, "%s/nic.json", k->root) : 0;
+}
+
+static int captured_vdpa_get(struct kernel *k, const char *name, struct vdpa_config *ret,
+			     struct vnet_err *err)
+{
+	(void)k;
+	(void)ret;
+	return vnet_err_errno(err, -EINVAL, "read vDPA device %s", name);
+}
+
+static int captured_vdpa_new(struct kernel *k, const char *name, const struct vdpa_config *c,
+			     struct vnet_err *err)
+{
+	(void)name;
+	(void)c;
+	return refuse(k, err);
+}
+
+static int captured_vdpa_del(struct kernel *k, const char *name, struct vnet_err *err)
+{
+	(void)name;
+	return refuse(k, err);
+}
+
 static void captured_describe(struct kernel *k, struct nic *n)
 {
 	struct captured *c = k->priv;
@@ -201,6 +244,10 @@ static const struct kernel_ops captured_ops = {
 	.port_set = captured_port_set,
 	.holders = captured_holders,
 	.fence = captured_fence,
+	.mgmtdevs = captured_mgmtdevs,
+	.vdpa_get = captured_vdpa_get,
+	.vdpa_new = captured_vdpa_new,
+	.vdpa_del = captured_vdpa_del,
 	.describe = captured_describe,
 	.close = captured_close,
 };

@@ -29,7 +29,8 @@ bool holders_parse_node(const char *target, struct holder *h)
 	h->iommu_group = suffix_number(h->node, "/dev/vfio/");
 	if (h->iommu_group < 0)
 		h->iommu_group = suffix_number(h->node, "/dev/vfio/noiommu-");
-	return h->vfio_dev >= 0 || h->iommu_group >= 0 || suffix_number(h->node, "/dev/uio") >= 0;
+	return h->vfio_dev >= 0 || h->iommu_group >= 0 || suffix_number(h->node, "/dev/uio") >= 0 ||
+	       suffix_number(h->node, "/dev/vhost-vdpa-") >= 0;
 }
 
 /* The value of "-name": "guest=vm1,debug-threads=on" or "vm1,process=x"; a comma in

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef VNETD_HOST_HOLDERS_H
 #define VNETD_HOST_HOLDERS_H
-/* Who has a VFIO or UIO device open, or a queue of a tap, from /proc/PID: no node is
- * opened. */
+/* Who has a VFIO, UIO or vDPA device open, or a queue of a tap, from /proc/PID: no node
+ * is opened. */
 #include "daemon/host/host.h"
 
 int holders_scan(struct kernel *k, struct host_scan *s, struct vnet_err *err);

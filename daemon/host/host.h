@@ -28,6 +28,14 @@ struct vf_change {
 	bool on; /* trust, spoofchk */
 };
 
+/* A vDPA device as it is asked for, or as far as the kernel tells of it. */
+struct vdpa_config {
+	char mgmtdev[VDPA_MGMTDEV_MAX];
+	struct mac mac;
+	bool has_mac;
+	int mtu, max_vqp; /* 0: not said */
+};
+
 /* The seam. Each returns 0 or a negative errno; callers make the text. Paths of
  * the sysfs group are relative to the root, without a leading slash. */
 struct kernel_ops {
@@ -69,6 +77,15 @@ struct kernel_ops {
 	/* Open the VFIO group node of @group and keep it: nobody else can open it
 	 * then. -EBUSY: somebody has it. -ENOENT: no node, nothing to fence. */
 	int (*fence)(struct kernel *k, int group, int *ret_fd);
+	/* Generic netlink family "vdpa". mgmtdevs fills those of *s, and vdpas with names and
+	 * management devices alone; -ENOENT: the kernel has no vDPA. vdpa_get: -ENODEV where
+	 * there is none of that name, -EINVAL where it was not made through the family. */
+	int (*mgmtdevs)(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+	int (*vdpa_get)(struct kernel *k, const char *name, struct vdpa_config *ret,
+			struct vnet_err *err);
+	int (*vdpa_new)(struct kernel *k, const char *name, const struct vdpa_config *c,
+			struct vnet_err *err);
+	int (*vdpa_del)(struct kernel *k, const char *name, struct vnet_err *err);
 	/* libpci: names and capabilities into n */
 	void (*describe)(struct kernel *k, struct nic *n);
 	void (*close)(struct kernel *k);
@@ -78,12 +95,15 @@ struct kernel {
 	const struct kernel_ops *ops;
 	int rootfd;
 	char root[4096]; /* as given; "/" for the real one */
+	char *runtime;	 /* vnetd's runtime directory; NULL: not said */
 	void *priv;	 /* of the back end */
 };
 
 /* "/" gives the real kernel; any other directory what is found there: a captured
  * host, or what a test build registers (kernel_test_open). */
 int kernel_open(struct kernel **ret, const char *root, struct vnet_err *err);
+/* Where knobs keep files of vnetd's own: vdpa-path its links. */
+int kernel_set_runtime(struct kernel *k, const char *dir, struct vnet_err *err);
 struct kernel *kernel_close(struct kernel *k);
 #ifdef VNET_TEST_BACKENDS
 /* 0: the directory is a fake kernel, whose ops are installed; -ENOENT: it is not. */
@@ -107,6 +127,9 @@ int host_scan_holders(struct kernel *k, struct host_scan *ret, struct vnet_err *
 int host_scan_links(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan *ret,
 		  struct vnet_err *err);
+/* vDPA management devices, and which one each vDPA device is of. Not part of
+ * host_scan_nics(): generic netlink as a whole may hang (facts: R3). */
+int host_scan_mgmtdevs(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 
 /* ---- knobs: things of the host that are read and set as a whole (knobs.c) ---- */
 
@@ -173,6 +196,15 @@ struct knob {
  *                        untagged and the tagged ones. Then maybe " isolated". Also read:
  *                        "BRIDGE vlan 1 default", the same as "BRIDGE"; "MASTER (KIND)",
  *                        what is no bridge; "BRIDGE vlans ?", others than can be said so.
+ * vdpa          DEVNAME  "MGMTDEV mac M mtu N max_vqp N", each but the first may be left out;
+ *                        "absent" deletes it. Made without a driver, whatever the bus does
+ *                        with new devices. Refuses with -EBUSY where a driver is bound
+ *                        (delete), or where the management device has a device (make).
+ * vdpa-driver   DEVNAME  "none" "vhost_vdpa" "virtio_vdpa"; bound by driver_override, which
+ *                        "none" clears. Refuses with -EBUSY what is in use.
+ * vdpa-path     ID       DEVNAME: RUNTIME/vdpa/ID links to that device's node;
+ *                        "absent" takes the link away ("foreign" read where it leads to
+ *                        no device's node)
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */

@@ -5,6 +5,8 @@
  * open, unbind or reset takes some 110 ms, one after the other below one port; a VF
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
  * Open vSwitch is waited for no longer than 14 s in one set, going back included.
+ * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s; a
+ * vDPA management device may come 5 s after its driver.
  */
 #include <string.h>
 
@@ -188,6 +190,42 @@ static const struct knob knobs[] = {
 		.half_set = bridge_port_half_set,
 		.get = bridge_port_get,
 		.set = bridge_port_set,
+	},
+	{
+		.name = "vdpa",
+		.summary = "vDPA device and what it is made of",
+		.object = "DEVNAME",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = KNOB_ABSENT,
+		.deadline_ms = 20000,
+		.lane = "vdpa",
+		.matches = vdpa_knob_matches,
+		.get = vdpa_knob_get,
+		.set = vdpa_knob_set,
+	},
+	{
+		.name = "vdpa-driver",
+		.summary = "driver of a vDPA device",
+		.object = "DEVNAME",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "none",
+		.deadline_ms = 20000,
+		.lane = "vdpa",
+		.matches = vdpa_driver_matches,
+		.get = vdpa_driver_get,
+		.set = vdpa_driver_set,
+	},
+	{
+		.name = "vdpa-path",
+		.summary = "path by which a guest finds its vDPA device",
+		.object = "ID",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = KNOB_ABSENT,
+		.deadline_ms = 10000,
+		.lane = "vdpa",
+		.matches = same_text,
+		.get = vdpa_path_get,
+		.set = vdpa_path_set,
 	},
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The real kernel: sysfs below the root, rtnetlink, /proc and /dev/vfio. */
+/* The real kernel: sysfs below the root, netlink, /proc and /dev/vfio. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,10 +10,12 @@
 #include "daemon/host/link.h"
 #include "daemon/host/pci.h"
 #include "daemon/host/tun.h"
+#include "daemon/host/vdpa.h"
 #include "lib/cleanup.h"
 
 struct real {
 	struct nl_sock *nl; /* opened when first needed */
+	struct vdpa vdpa;
 	struct pci pci;
 };
 
@@ -158,6 +160,36 @@ static int real_fence(struct kernel *k, int group, int *ret_fd)
 	return 0;
 }
 
+static int real_mgmtdevs(struct kernel *k, struct host_scan *s, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_mgmtdevs(&real->vdpa, s, err);
+}
+
+static int real_vdpa_get(struct kernel *k, const char *name, struct vdpa_config *ret,
+			 struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_get(&real->vdpa, name, ret, err);
+}
+
+static int real_vdpa_new(struct kernel *k, const char *name, const struct vdpa_config *c,
+			 struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_new(&real->vdpa, name, c, err);
+}
+
+static int real_vdpa_del(struct kernel *k, const char *name, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_del(&real->vdpa, name, err);
+}
+
 static void real_describe(struct kernel *k, struct nic *n)
 {
 	struct real *real = k->priv;
@@ -170,6 +202,7 @@ static void real_close(struct kernel *k)
 	struct real *real = k->priv;
 
 	link_close(real->nl);
+	vdpa_done(&real->vdpa);
 	pci_done(&real->pci);
 	free(real);
 }
@@ -190,6 +223,10 @@ static const struct kernel_ops real_ops = {
 	.port_set = real_port_set,
 	.holders = holders_scan,
 	.fence = real_fence,
+	.mgmtdevs = real_mgmtdevs,
+	.vdpa_get = real_vdpa_get,
+	.vdpa_new = real_vdpa_new,
+	.vdpa_del = real_vdpa_del,
 	.describe = real_describe,
 	.close = real_close,
 };

@@ -76,6 +76,8 @@ static int react(struct fake *f, const char *path, const char *value)
 		return react_unbind(f, name, value);
 	if (strcmp(path, "sys/bus/pci/drivers_probe") == 0)
 		return react_probe(f, value);
+	if (strncmp(path, VDPA_BUS "/", strlen(VDPA_BUS "/")) == 0)
+		return react_vdpa(f, path + strlen(VDPA_BUS "/"), value);
 	if (!is_there(f, "%s", path))
 		return -ENOENT;
 	return put_file(f, value, "%s", path);
@@ -325,11 +327,13 @@ static void describe_holder(struct fake *f, const json_t *row, struct holder *h)
 	const char *bdf = json_string_value(json_object_get(row, "address"));
 	const char *comm = json_string_value(json_object_get(row, "comm"));
 	const char *guest = json_string_value(json_object_get(row, "guest"));
+	const char *node = json_string_value(json_object_get(row, "node"));
 
 	*h = (struct holder){ .iommu_group = -1, .vfio_dev = -1 };
 	h->pid = (pid_t)json_integer_value(json_object_get(row, "pid"));
 	snprintf(h->comm, sizeof(h->comm), "%s", comm ? comm : "qemu-system-x86");
 	snprintf(h->guest, sizeof(h->guest), "%s", guest ? guest : "");
+	snprintf(h->node, sizeof(h->node), "%s", node ? node : "");
 	if (!bdf)
 		return;
 	if (json_is_true(json_object_get(row, "cdev"))) {
@@ -465,6 +469,10 @@ static const struct kernel_ops fake_ops = {
 	.port_set = fake_port_set,
 	.holders = fake_holders,
 	.fence = fake_fence,
+	.mgmtdevs = fake_mgmtdevs,
+	.vdpa_get = fake_vdpa_get,
+	.vdpa_new = fake_vdpa_new,
+	.vdpa_del = fake_vdpa_del,
 	.describe = fake_describe,
 };
 

@@ -85,6 +85,17 @@ int fake_port_set(struct kernel *k, const struct netdev *d, enum port_attr which
 
 #define PCI_DEV "sys/bus/pci/devices"
 #define PCI_DRV "sys/bus/pci/drivers"
+/* vdpa.c: generic netlink, the bus; what hangs from a function that goes */
+#define VDPA_BUS "sys/bus/vdpa"
+int fake_mgmtdevs(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+int fake_vdpa_get(struct kernel *k, const char *name, struct vdpa_config *ret,
+		  struct vnet_err *err);
+int fake_vdpa_new(struct kernel *k, const char *name, const struct vdpa_config *c,
+		  struct vnet_err *err);
+int fake_vdpa_del(struct kernel *k, const char *name, struct vnet_err *err);
+/* @path: below the bus */
+int react_vdpa(struct fake *f, const char *path, const char *value);
+void drop_vdpas(struct fake *f, const char *bdf);
 /* "../../../.." from the device's own directory up to sys/ */
 const char *up_to_sys(struct fake *f, const char *bdf, char buf[static FAKE_PATH_MAX]);
 /* "devices/pci0000:00/…/BDF", below sys/ */
