@@ -12,24 +12,9 @@
 #include "daemon/manager.h"
 #include "daemon/pool.h"
 
-/* Network functions without an interface of their own in any namespace. */
-static const char *const no_netdev_drivers[] = { "pci-stub", "pci-pf-stub", "pcieport" };
-
-static bool one_of(const char *s, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(s, list[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-#define ONE_OF(s, list) one_of(s, list, ARRAY_SIZE(list))
-
 bool inventory_blocks_group(const struct nic *n)
 {
-	return n->driver[0] && !n->bridge && n->vfio_dev < 0 &&
-	       strncmp(n->driver, "vfio-", 5) != 0 && !ONE_OF(n->driver, no_netdev_drivers);
+	return !n->bridge && n->vfio_dev < 0 && driver_blocks_group(n->driver);
 }
 
 const struct nic *inventory_group_blocker(const struct host_scan *s, const struct nic *n)

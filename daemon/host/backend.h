@@ -12,6 +12,8 @@
 #define SYSFS_PATH_MAX 512
 #define PCI_DEVICES "sys/bus/pci/devices"
 #define PCI_DRIVERS "sys/bus/pci/drivers"
+#define PCI_PROBE "sys/bus/pci/drivers_probe"
+#define PCI_DEVICES_PATH "/" PCI_DEVICES /* in texts */
 
 /* Install ops and priv of a back end in *k, whose root is open. */
 int real_open(struct kernel *k, struct vnet_err *err);

@@ -132,6 +132,10 @@ struct host_scan {
 
 void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empty */
 
+/* Does this driver do DMA for the host, so that VFIO refuses the whole IOMMU group of
+ * what it is bound to? (driver-kind.c) */
+bool driver_blocks_group(const char *driver);
+
 /* Found by binary search; NULL when absent. */
 struct nic *host_scan_nic(const struct host_scan *s, const struct pci_addr *addr);
 struct nic *host_scan_vf(const struct host_scan *s, const struct pci_addr *pf, unsigned index);
