@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/attach.h"
+#include "daemon/bind.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
 #include "daemon/pool.h"
@@ -120,6 +121,19 @@ static bool held_by_process(const struct host_scan *s, const struct nic *n, stru
 		return true;
 	}
 	return false;
+}
+
+/* ---- vnetctl bind ---- */
+
+static bool held_by_bind(const struct manager *m, const struct nic *n, struct held *ret)
+{
+	const char *driver;
+
+	if (!binds_hold(m->binds, n, &driver, ret->text, sizeof(ret->text)))
+		return false;
+	ret->by = HELD_BY_BIND;
+	snprintf(ret->name, sizeof(ret->name), "%s", driver);
+	return true;
 }
 
 /* ---- the host itself ---- */
@@ -243,7 +257,7 @@ bool inventory_held(const struct manager *m, const struct nic *n,
 
 	*ret = (struct held){ .by = HELD_NOT };
 	return held_by_guest(m, n, self, ret) || held_by_process(s, n, ret) ||
-	       held_by_host(s, n, ret);
+	       held_by_bind(m, n, ret) || held_by_host(s, n, ret);
 }
 
 bool inventory_holder(const struct manager *m, const struct nic *n, struct held *ret)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/attach.h"
+#include "daemon/bind.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
 #include "lib/json.h"
@@ -74,7 +75,12 @@ static void view_in_use(struct view *v, struct manager *m, const struct host_sca
 {
 	const struct vnet_attachment *a = attachments_holder(m->attachments, pf, index);
 	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
+	const struct nic *of = host_scan_nic(s, pf);
+	const char *driver;
 
+	/* Its PF is on its way to another driver: no VFs will be there. */
+	if (of && binds_hold(m->binds, of, &driver, v->in_use, sizeof(v->in_use)))
+		return;
 	if (a && a != self) {
 		snprintf(v->in_use, sizeof(v->in_use), "attachment %s has it (%s)",
 			 model_attachment_id(a, id), attachment_state_str(a->state));

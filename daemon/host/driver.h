@@ -4,8 +4,6 @@
 /* What the driver knob knows of drivers: whom they serve, and what they bring with them. */
 #include "daemon/host/backend.h"
 
-/* Does it give the function to programs (VFIO, UIO), or keep it for nobody (pci-stub)? */
-bool driver_is_for_programs(const char *driver);
 /* The host's driver that another VF of the PF of @bdf has; false: none has one. */
 bool driver_of_siblings(struct kernel *k, const char *bdf, char ret[static DRIVER_NAME_MAX]);
 /* Until a network function that was just bound has its interface, under the name that

@@ -132,8 +132,11 @@ struct host_scan {
 
 void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empty */
 
+/* driver-kind.c. Does this driver give what it is bound to to programs (VFIO, UIO), or keep
+ * it for nobody (pci-stub)? */
+bool driver_is_for_programs(const char *driver);
 /* Does this driver do DMA for the host, so that VFIO refuses the whole IOMMU group of
- * what it is bound to? (driver-kind.c) */
+ * what it is bound to? */
 bool driver_blocks_group(const char *driver);
 
 /* Found by binary search; NULL when absent. */

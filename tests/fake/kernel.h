@@ -11,10 +11,12 @@
  *	fake.json	what netlink and /proc would say, and how drivers behave:
  *	  links		rows as nic-json.c spells them
  *	  vfs		{PF: rows as nic-json.c spells them}
- *	  holders	[{address, pid, comm, guest, cdev}]: who has a function open by
- *			VFIO; cdev: by its device node, else by its group
+ *	  holders	[{address, pid, comm, guest, cdev, uio}]: who has a function open by
+ *			VFIO; cdev: by its device node, uio: by that of UIO, else by its
+ *			group
  *	  functions	{ADDRESS: {nativeDriver, vendorName, deviceName, flr, ari, acs,
- *			msixVectors, vfDriver, vf}}; vf: the record a new VF of it gets
+ *			msixVectors, vfDriver, vf, link, mac}}; vf: the record a new VF of it
+ *			gets; link, mac: of the interface that its native driver makes
  *	  acs		new VFs get an IOMMU group each, else that of their PF
  *	  cdev		binding to VFIO makes a device node too
  *	writes.log	every write, done or refused, a line each, tab-separated:
