@@ -24,7 +24,7 @@ static const struct kind {
 	{ "guests", "io.vnetd.ListGuests", NULL, "guests", "name", NULL },
 	{ "running-guests", "io.vnetd.ListGuests", NULL, "guests", "name", "running" },
 	{ "pools", "io.vnetd.Inventory", "inventory", "pools", "name", NULL },
-	{ "functions", "io.vnetd.Inventory", "inventory", "nics", "address", "network" },
+	{ "functions", "io.vnetd.Inventory", "inventory", "nics", "address", NULL },
 	{ "modes", "io.vnetd.ListModes", NULL, "modes", "name", "loaded" },
 	{ "attachments", "io.vnetd.List", NULL, "attachments", "name", NULL },
 };
@@ -44,8 +44,11 @@ static void print(const struct kind *what, const json_t *reply, const char *gues
 
 	json_array_foreach (json_object_get(at, what->array), i, e) {
 		const char *name = out_str(e, what->field), *of = out_str(e, "guest");
+		const char *kind = out_str(e, "kind");
 
 		if (!name || (what->only && !out_true(e, what->only)))
+			continue;
+		if (kind && strcmp(kind, "other") == 0) /* no network function */
 			continue;
 		if (guest && (!of || strcmp(of, guest) != 0))
 			continue;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "daemon/aside.h"
 #include "daemon/bind-priv.h"
@@ -198,10 +199,16 @@ static void settle_one(struct bind *b)
 
 void bind_settle(struct binds *bs)
 {
+	_cleanup_close_ int dirfd = -1;
+	char addr[PCI_ADDR_STR];
+	bool opened = file_opendir_at(bs->dirfd, "journal", 0700, &dirfd, NULL) == 0;
+
 	for (struct bind *b = bs->list, *next; b; b = next) {
 		next = b->next;
 		if (b->state != BIND_BOUND)
 			settle_one(b);
+		else if (opened) /* it was bound, its journal about to go */
+			unlinkat(dirfd, pci_addr_str(&b->addr, addr), 0);
 	}
 	wake(bs);
 }

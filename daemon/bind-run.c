@@ -102,8 +102,9 @@ static void bound(struct bind *b)
 	char was[KNOB_VALUE_MAX];
 	int r;
 
-	if (!b->driver[0] && b->journal->n > 0) /* as the kernel said it just before */
-		memcpy(b->found, b->journal->effects[0].before, sizeof(b->found));
+	if (!b->driver[0]) /* as the kernel said it just before; or it was so already */
+		memcpy(b->found, b->journal->n > 0 ? b->journal->effects[0].before : b->wanted,
+		       sizeof(b->found));
 	memcpy(was, b->driver, sizeof(was));
 	memcpy(b->driver, b->wanted, sizeof(b->driver));
 	if (bind_set_state(b, BIND_BOUND, &b->cause) < 0) {
@@ -151,12 +152,6 @@ static void value_of(const char *driver, char ret[static KNOB_VALUE_MAX])
 		 keeps ? driver : "");
 }
 
-static void found_value(const struct nic *n, char ret[static KNOB_VALUE_MAX])
-{
-	snprintf(ret, KNOB_VALUE_MAX, "%s%s%s", nic_driver(n),
-		 n->driver_override[0] ? " override=" : "", n->driver_override);
-}
-
 /* The record and its journal are on disk before the knob is touched. */
 static int turn(struct bind_call *c, struct bind *b, struct vnet_err *err)
 {
@@ -191,8 +186,8 @@ static int begin_bind(struct bind_call *c, struct bind *b, const struct nic *n,
 
 	if (r < 0)
 		return r;
-	if (!b->driver[0])
-		found_value(n, b->found);
+	if (!b->driver[0]) /* its override is not known here: the journal will have it */
+		snprintf(b->found, sizeof(b->found), "%s", nic_driver(n));
 	if (is_default(c))
 		strcpy(b->wanted, DEFAULT);
 	else
@@ -295,6 +290,9 @@ static int check(struct bind_call *c, const struct nic *n, const struct bind *b,
 	if (b && b->txn)
 		return vnet_err_set(err, -EBUSY, VNET_E_BUSY,
 				    "its driver is being changed just now: try again later");
+	/* One of the host's stays: no more than an override is cleared. */
+	if (!b && is_default(c) && n->driver[0] && !driver_is_for_programs(n->driver))
+		return 0;
 	return check_free(c->owner->m, n, c->r.driver, err);
 }
 
@@ -317,18 +315,15 @@ static void warn(struct bind_call *c, const struct nic *n)
 				      json_sprintf("pool %s has one uplink less now", pool->name));
 }
 
-/* Is it so already? Then also while somebody has it. */
+/* Is it so already, by vnetd's own doing? Then also while a program has it. */
 static bool is_so(const struct bind_call *c, const struct bind *b, const struct nic *n)
 {
-	char value[KNOB_VALUE_MAX], now[KNOB_VALUE_MAX];
+	char value[KNOB_VALUE_MAX];
 
-	if (!n || !n->network || (b && (b->state != BIND_BOUND || b->txn)))
+	if (!b || !n || b->state != BIND_BOUND || b->txn)
 		return false;
 	value_of(c->r.driver, value);
-	found_value(n, now);
-	if (is_default(c))
-		return !b && knob_find("driver")->matches(DEFAULT, now);
-	return b && strcmp(b->driver, value) == 0 && strcmp(now, value) == 0;
+	return strcmp(b->driver, value) == 0 && strcmp(nic_driver(n), c->r.driver) == 0;
 }
 
 static int begin(struct bind_call *c, struct bind *b, const struct nic *n, struct vnet_err *err)
