@@ -87,7 +87,7 @@ bool driver_matches(const char *wanted, const char *actual)
 {
 	struct binding w, a;
 
-	if (binding_parse(actual, &a) < 0)
+	if (!strcmp(actual, KNOB_ABSENT) || binding_parse(actual, &a) < 0)
 		return false;
 	if (!strcmp(wanted, DEFAULT))
 		return *a.driver && !*a.override && !driver_is_for_programs(a.driver);
