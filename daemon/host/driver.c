@@ -90,7 +90,8 @@ bool driver_matches(const char *wanted, const char *actual)
 	if (binding_parse(actual, &a) < 0)
 		return false;
 	if (!strcmp(wanted, DEFAULT))
-		return strcmp(actual, KNOB_ABSENT) != 0 && *a.driver && !*a.override && !driver_is_for_programs(a.driver);
+		return strcmp(actual, KNOB_ABSENT) != 0 && *a.driver && !*a.override &&
+		       !driver_is_for_programs(a.driver);
 	return binding_parse(wanted, &w) == 0 && binding_eq(&w, &a);
 }
 
