@@ -173,8 +173,7 @@ static const struct {
 	op_fn fn;
 } ops[] = {
 	{ "get", op_get }, { "set", op_set },	{ "nics", op_nics }, { "holders", op_holders },
-	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },
-	{ "mgmtdevs", op_mgmtdevs },
+	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },   { "mgmtdevs", op_mgmtdevs },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)

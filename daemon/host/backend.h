@@ -14,6 +14,8 @@
 #define PCI_DRIVERS "sys/bus/pci/drivers"
 #define VDPA_DEVICES "sys/bus/vdpa/devices"
 #define VDPA_DRIVERS "sys/bus/vdpa/drivers"
+#define PCI_PROBE "sys/bus/pci/drivers_probe"
+#define PCI_DEVICES_PATH "/" PCI_DEVICES /* in texts */
 
 /* Install ops and priv of a back end in *k, whose root is open. */
 int real_open(struct kernel *k, struct vnet_err *err);

@@ -2,7 +2,8 @@
 /*
  * The table of knobs. Deadlines are generous, for an emulated host is ten times as
  * slow: making VFs sleeps 100 ms and more, and failing to sleeps seconds; a VFIO
- * open, unbind or reset takes some 110 ms, one after the other below one port; a VF
+ * open, unbind or reset takes some 110 ms, one after the other below one port; a PF's
+ * driver sleeps while it starts, and then its interface is waited for up to 5 s; a VF
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
  * Open vSwitch is waited for no longer than 14 s in one set, going back included.
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s; a
@@ -52,11 +53,11 @@ static const struct knob knobs[] = {
 	},
 	{
 		.name = "driver",
-		.summary = "driver of a VF and its driver_override",
-		.object = "PF/vfN",
+		.summary = "driver of a function and its driver_override",
+		.object = "PF/vfN or PCI address",
 		.owner = KNOB_OF_ATTACHMENT,
 		.idle = "none",
-		.deadline_ms = 20000,
+		.deadline_ms = 30000,
 		.matches = driver_matches,
 		.get = driver_get,
 		.set = driver_set,

@@ -152,6 +152,13 @@ struct host_scan {
 
 void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empty */
 
+/* driver-kind.c. Does this driver give what it is bound to to programs (VFIO, UIO), or keep
+ * it for nobody (pci-stub)? */
+bool driver_is_for_programs(const char *driver);
+/* Does this driver do DMA for the host, so that VFIO refuses the whole IOMMU group of
+ * what it is bound to? */
+bool driver_blocks_group(const char *driver);
+
 /* Found by binary search; NULL when absent. */
 struct nic *host_scan_nic(const struct host_scan *s, const struct pci_addr *addr);
 struct nic *host_scan_vf(const struct host_scan *s, const struct pci_addr *pf, unsigned index);
