@@ -105,18 +105,18 @@ static void drop_link(struct fake *f, const char *bdf)
 	struct host_scan s = { 0 };
 	struct vnet_err err = VNET_ERR_INIT;
 	struct pci_addr addr;
-	size_t n = 0;
+	size_t i = 0;
 
 	pci_addr_parse(bdf, &addr);
 	if (host_links_from_json(json_object_get(f->doc, "links"), &s, &err) == 0) {
-		for (size_t i = 0; i < s.n_links; i++) {
-			if (pci_addr_eq(&s.links[i].pci, &addr))
-				take_away(f, "sys/class/net/%s", s.links[i].name);
-			else
-				s.links[n++] = s.links[i];
+		while (i < s.n_links) {
+			if (pci_addr_eq(&s.links[i].pci, &addr)) {
+				drop_netdev(f, &s, s.links[i].ifindex);
+				i = 0;
+			} else {
+				i++;
+			}
 		}
-		s.n_links = n;
-		set_links(f, &s);
 	}
 	host_scan_done(&s);
 	take_away(f, PCI_DEV "/%s/net", bdf);
