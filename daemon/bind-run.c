@@ -127,6 +127,8 @@ static void on_turned(void *user, int r, struct vnet_err *err)
 
 	b->txn = txn_free(b->txn);
 	inventory_changed(b->owner->m->inventory);
+	if (b->journal->n > 0) /* the scan may have been a moment older */
+		bind_driver_of(b->journal->effects[0].before, c->before);
 	if (r == 0 && strcmp(b->wanted, DEFAULT) == 0) {
 		/* It is the kernel's again: there is nothing to go back to. */
 		bind_drop(b);
