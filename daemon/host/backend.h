@@ -61,6 +61,18 @@ int parse_pf_object(const char *object, struct pci_addr *ret, struct vnet_err *e
 int parse_vf_object(const char *object, struct pci_addr *ret_pf, unsigned *ret_index,
 		    struct vnet_err *err);
 
+/* ---- check_free of the knobs ---- */
+
+/* May the settings of this function (its address, or "PF/vfN") be written: has nobody it
+ * open through VFIO? Opens its group for a moment, so only for one that ledger and libvirt
+ * call free. -EBUSY: the error says who. 0 also where there is no such function, and for
+ * objects of other knobs. */
+int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
+/* A tap or macvtap: no process has a queue of it. */
+int netdev_check_free(struct kernel *k, const char *object, struct vnet_err *err);
+/* A vDPA device: nobody has its node open, no interface of it is in use. */
+int vdpa_check_free(struct kernel *k, const char *object, struct vnet_err *err);
+
 /* ---- driver.c, numvfs.c, vf-knobs.c, vdpa-knobs.c, vdpa-path.c: what knobs.c puts into its table ---- */
 int driver_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 	       struct vnet_err *err);

@@ -151,6 +151,9 @@ struct knob {
 	 * (or a server) serialises over all objects has one lane. */
 	const char *lane;
 	bool live; /* may be set while a guest has the VF */
+	/* Has nobody it in use, so that knobs of its kind may be walked back? -EBUSY: the
+	 * error says who. 0 also where there is none of it. NULL: nobody can. */
+	int (*check_free)(struct kernel *k, const char *object, struct vnet_err *err);
 	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
 	bool (*matches)(const char *wanted, const char *actual);
 	/* NULL, or: may @actual be what a set of @after over @before left half way, when its
@@ -211,10 +214,4 @@ struct knob {
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */
-
-/* May the settings of this function (its address, or "PF/vfN") be written: has nobody it
- * open through VFIO? Opens its group for a moment, so only for one that ledger and libvirt
- * call free. -EBUSY: the error says who. 0 also where there is no such function, and for
- * objects of other knobs. */
-int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
 #endif

@@ -135,15 +135,15 @@ struct host_scan {
 	size_t n_holders;
 	struct vdpa_dev *vdpas;
 	size_t n_vdpas;
-	bool has_iommufd;	     /* /dev/iommu */
-	bool has_vfio_pci;	     /* driver directory present */
-	bool has_tun, has_vhost_net; /* device nodes */
-	bool has_vhost_vdpa;	     /* driver directory present */
-	int intr_remap;		     /* 1 remapped, 0 not, -1 cannot tell (not x86) */
-	bool unsafe_interrupts;	     /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
+	bool has_iommufd;	       /* /dev/iommu */
+	bool has_vfio_pci;	       /* driver directory present */
+	bool has_tun, has_vhost_net;   /* device nodes */
+	bool has_vhost_vdpa;	       /* driver directory present */
+	int intr_remap;		       /* 1 remapped, 0 not, -1 cannot tell (not x86) */
+	bool unsafe_interrupts;	       /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
 	struct vdpa_mgmtdev *mgmtdevs; /* sorted by name */
 	size_t n_mgmtdevs;
-	bool has_vdpa; /* there is a vDPA bus, so there may be management devices */
+	bool has_vdpa;	 /* there is a vDPA bus, so there may be management devices */
 	uint32_t *by_vf; /* nic.c: places of the VFs in nics, by PF and index; or NULL */
 	size_t n_by_vf;
 	uint32_t *by_group; /* places of what has an IOMMU group, by group and address; or NULL */

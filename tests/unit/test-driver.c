@@ -289,10 +289,10 @@ static void test_vf_by_address(void **state)
 	assert_int_equal(set_of(VF, "vfio-pci override=vfio-pci"), 0);
 	assert_string_equal(get(), "vfio-pci override=vfio-pci");
 	t.fence = -EBUSY;
-	assert_int_equal(vf_check_free(t.k, VF, &err), -EBUSY);
-	assert_int_equal(vf_check_free(t.k, "0000:01:10.2", &err), 0);
-	assert_int_equal(vf_check_free(t.k, "vn0123456789a", &err), 0);
-	assert_int_equal(vf_check_free(t.k, "", &err), 0);
+	assert_int_equal(knob_find("driver")->check_free(t.k, VF, &err), -EBUSY);
+	assert_int_equal(knob_find("driver")->check_free(t.k, "0000:01:10.2", &err), 0);
+	assert_int_equal(knob_find("driver")->check_free(t.k, "vn0123456789a", &err), 0);
+	assert_int_equal(knob_find("driver")->check_free(t.k, "", &err), 0);
 }
 
 static void test_pf(void **state)

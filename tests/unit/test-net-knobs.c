@@ -128,7 +128,7 @@ static void test_table(void **state)
 	assert_string_equal(knob_find("bridge-port")->idle, "none");
 	assert_null(knob_find("net-up")->idle);
 	/* What the way back asks of any object before it touches a VF. */
-	assert_int_equal(vf_check_free(k, TAP, &err), 0);
+	assert_int_equal(knob_find("tap")->check_free(k, TAP, &err), 0);
 }
 
 static void test_tap(void **state)
