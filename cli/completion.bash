@@ -71,8 +71,8 @@ _vnetctl_value() { # OPTION PREFIX
 
 _vnetctl() {
 	local words socket cur whole last verb='' options='--json --socket= --help --usage --version'
-	local i n=0 args=() takes='--mode|--pool|--name|--mac|--vlan|--socket'
-	local ask='--mode= --pool= --name= --mac= --vlan= --live --config'
+	local i n=0 args=() takes='--mode|--pool|--name|--mac|--vlan|--queues|--model|--mtu|--trunk|-o|--option|--socket'
+	local ask='--mode= --pool= --name= --mac= --vlan= --queues= --model= --mtu= --trunk= --option= --no-fallback --live --config'
 	COMPREPLY=()
 	_vnetctl_words
 	# What bash itself takes for the word, and will put the answer in place of.
@@ -81,7 +81,7 @@ _vnetctl() {
 
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		case ${words[i]} in
-		--mode | --pool | --name | --mac | --vlan | --socket) i=$((i + 1)) ;;
+		--mode | --pool | --name | --mac | --vlan | --queues | --model | --mtu | --trunk | -o | --option | --socket) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			if [ -z "$verb" ]; then verb=${words[i]}; else args+=("${words[i]//\\/}"); fi

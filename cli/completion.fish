@@ -9,7 +9,7 @@ function __vnetctl_args
     for word in (commandline -opc)[2..-1]
         if test $skip = yes
             set skip no
-        else if string match -qr -- '^--(mode|pool|name|mac|vlan|socket)$' $word
+        else if string match -qr -- '^(-o|--(mode|pool|name|mac|vlan|queues|model|mtu|trunk|option|socket))$' $word
             set skip yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -78,6 +78,12 @@ complete -c vnetctl -n $asks -l pool -x -a '(__vnetctl_ask pools)' -d 'From wher
 complete -c vnetctl -n $asks -l name -x -d 'Name of the NIC'
 complete -c vnetctl -n $asks -l mac -x -d 'Its address'
 complete -c vnetctl -n $asks -l vlan -x -d 'Its VLAN'
+complete -c vnetctl -n $asks -l queues -x -d 'Pairs of queues'
+complete -c vnetctl -n $asks -l model -x -a 'virtio e1000 e1000e vmxnet3' -d 'The device that the guest sees'
+complete -c vnetctl -n $asks -l mtu -x -d 'Its MTU'
+complete -c vnetctl -n $asks -l trunk -x -d 'The VLANs that it may tag'
+complete -c vnetctl -n $asks -l option -s o -x -d 'For the mode: KEY=VALUE'
+complete -c vnetctl -n $asks -l no-fallback -d 'The first mode or none'
 set -l scoped '__vnetctl_verb attach detach why plan'
 complete -c vnetctl -n $scoped -l live -d 'Only the running guest'
 complete -c vnetctl -n $scoped -l config -d 'Only the persistent configuration'

@@ -51,6 +51,12 @@ _vnetctl() {
 		'--name=[name of the NIC]:name: '
 		'--mac=[its address]:MAC: '
 		'--vlan=[its VLAN]:VLAN: '
+		'--queues=[pairs of queues]:N: '
+		'--model=[the device that the guest sees]:model:(virtio e1000 e1000e vmxnet3)'
+		'--mtu=[its MTU]:bytes: '
+		'--trunk=[the VLANs that it may tag]:IDs: '
+		'*--option=[for the mode]:KEY=VALUE: '
+		'--no-fallback[the first mode or none]'
 	)
 	verbs=(
 		'attach:give a guest a NIC'

@@ -204,7 +204,7 @@ static const json_t *uplink_at(const json_t *inventory, const char *address)
 		json_array_foreach (json_object_get(pool, "uplinks"), k, uplink) {
 			const char *pf = out_str(uplink, "pf");
 
-			if (pf && address && strcmp(pf, address) == 0)
+			if (pf && is_kind(uplink, "pf") && address && strcmp(pf, address) == 0)
 				return uplink;
 		}
 	}
@@ -251,7 +251,7 @@ static void print_nics(const json_t *inventory, bool verbose)
 	json_array_foreach (pools, i, pool) {
 		json_array_foreach (json_object_get(pool, "uplinks"), k, uplink) {
 			nic = nic_at(inventory, out_str(uplink, "pf"));
-			if (nic)
+			if (nic && is_kind(uplink, "pf"))
 				add_with_vfs(&t, nic, uplink);
 		}
 	}

@@ -42,7 +42,8 @@ static void print(const json_t *attachments)
 		out_cellf(row, COL_ATTACHMENT, "%s/%s", guest ? guest : "?", name ? name : "?");
 		out_state(row, COL_STATE, out_str(a, "state"));
 		out_cell(row, COL_MODE, out_str(a, "mode"));
-		out_cell(row, COL_DEVICE, out_str(a, "vf"));
+		out_cell(row, COL_DEVICE,
+			 out_str(a, "device") ? out_str(a, "device") : out_str(a, "vf"));
 		out_cell(row, COL_MAC, out_str(a, "mac"));
 		out_cell(row, COL_VLAN, out_vlan(json_object_get(a, "vlan"), vlan, sizeof(vlan)));
 		out_cell(row, COL_POOL, out_str(a, "pool"));

@@ -11,6 +11,27 @@ static const struct out_column columns[] = {
 	[COL_SUMMARY] = { .name = "SUMMARY", .prose = true },
 };
 
+/* NAME=ACCEPTS: what it is, for each option of each mode. */
+static void print_options(const json_t *modes)
+{
+	const json_t *m, *o;
+	size_t i, k;
+
+	json_array_foreach (modes, i, m) {
+		const char *name = out_str(m, "name");
+
+		if (json_array_size(json_object_get(m, "options")) > 0)
+			out_line(stdout, "\nOptions of %s (--option):\n", name ? name : "?");
+		json_array_foreach (json_object_get(m, "options"), k, o) {
+			const char *key = out_str(o, "name"), *accepts = out_str(o, "accepts");
+			const char *summary = out_str(o, "summary");
+
+			out_line(stdout, "  %s=%s: %s\n", key ? key : "?", accepts ? accepts : "",
+				 summary ? summary : "");
+		}
+	}
+}
+
 static void print(const json_t *modes)
 {
 	struct out_table t;
@@ -30,6 +51,7 @@ static void print(const json_t *modes)
 		out_cell(row, COL_SUMMARY, loaded || !error ? out_str(m, "summary") : error);
 	}
 	out_table_end(&t);
+	print_options(modes);
 }
 
 int cmd_mode(struct cli *cli, int argc, char **argv)

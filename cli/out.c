@@ -89,15 +89,16 @@ void out_attachment(FILE *f, const json_t *a, bool with_state)
 {
 	const char *guest = out_str(a, "guest"), *name = out_str(a, "name");
 	const char *mode = out_str(a, "mode"), *state = out_str(a, "state");
-	const char *vf = out_str(a, "vf"), *pool = out_str(a, "pool"), *mac = out_str(a, "mac");
+	const char *device = out_str(a, "device") ? out_str(a, "device") : out_str(a, "vf");
+	const char *pool = out_str(a, "pool"), *mac = out_str(a, "mac");
 	const char *from = pool ? pool : out_str(a, "pf");
 	int64_t index = out_int(a, "vfIndex", -1);
 	char buf[64];
 	const char *vlan = out_vlan(json_object_get(a, "vlan"), buf, sizeof(buf));
 
 	out_line(f, "%s/%s: %s", guest ? guest : "?", name ? name : "?", mode ? mode : "no mode");
-	if (vf)
-		out_line(f, " %s", vf);
+	if (device)
+		out_line(f, " %s", device);
 	if (index >= 0 && from)
 		out_line(f, " (VF %lld of %s)", (long long)index, from);
 	else if (from)

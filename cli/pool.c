@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Pools and their uplinks as a tree; below it what is wrong and what has to wait. */
+#include <stdio.h>
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "lib/json.h"
@@ -43,12 +46,19 @@ static void put_int(struct libscols_line *row, size_t column, const json_t *obj,
 static void add_uplink(struct out_table *t, struct libscols_line *parent, const json_t *u)
 {
 	struct libscols_line *row = out_row(t, parent);
-	const char *link = out_str(u, "link"), *pf = out_str(u, "pf");
+	const char *link = out_str(u, "link"), *name = out_str(u, "name");
+	const char *kind = out_str(u, "kind");
+	bool is_pf = kind && strcmp(kind, "pf") == 0;
 
-	out_cell(row, COL_POOL, link ? link : pf);
+	out_cell(row, COL_POOL, link ? link : name);
 	out_cell(row, COL_STATE, " ");
-	out_cell(row, COL_ADDRESS, pf);
+	out_cell(row, COL_ADDRESS, is_pf || out_str(u, "pf") ? name : kind);
 	put_int(row, COL_NUMA, u, "numaNode");
+	if (!is_pf) {
+		for (size_t c = COL_VFS; c <= COL_PLACEMENT; c++)
+			out_cell(row, c, " ");
+		return;
+	}
 	out_cellf(row, COL_VFS, "%lld of %lld", (long long)out_int(u, "vfs", 0),
 		  (long long)out_int(u, "totalVfs", 0));
 	put_int(row, COL_FREE, u, "free");
@@ -119,8 +129,8 @@ int cmd_pool(struct cli *cli, int argc, char **argv)
 {
 	static const struct argp argp = {
 		.args_doc = "list",
-		.doc = "List what NICs are taken from: the pools of vnetd.conf, and each SR-IOV "
-		       "NIC that none of them claims.",
+		.doc = "List what NICs are taken from: the pools of vnetd.conf, and each NIC, "
+		       "bridge, bond and vDPA management device that none of them claims.",
 	};
 	_cleanup_json_ json_t *reply = NULL;
 	const json_t *pools;
@@ -134,8 +144,7 @@ int cmd_pool(struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		out_json(reply);
 	else if (json_array_size(pools) == 0)
-		out_line(stdout, "no pools: no SR-IOV network card with a network driver was "
-				 "found\n");
+		out_line(stdout, "no pools: no network card and no bridge was found\n");
 	else
 		print(pools);
 	return cli_end(EXIT_DONE);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -11,10 +12,24 @@ struct request_args {
 	const char *guest, *name;
 	json_t *params;
 	json_t *modes;
+	json_t *options;
 	bool *timing; /* NULL: not for this verb */
 };
 
-enum { KEY_MODE = 0x200, KEY_POOL, KEY_NAME, KEY_MAC, KEY_VLAN, KEY_TIMING };
+enum {
+	KEY_MODE = 0x200,
+	KEY_POOL,
+	KEY_NAME,
+	KEY_MAC,
+	KEY_VLAN,
+	KEY_TIMING,
+	KEY_QUEUES,
+	KEY_MODEL,
+	KEY_MTU,
+	KEY_TRUNK,
+	KEY_NO_FALLBACK,
+	KEY_OPTION = 'o',
+};
 
 static const struct argp_option options[] = {
 	{ "mode", KEY_MODE, "MODE[,MODE...]", 0,
@@ -24,6 +39,12 @@ static const struct argp_option options[] = {
 	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
 	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
 	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },
+	{ "no-fallback", KEY_NO_FALLBACK, NULL, 0, "The first mode or none", 0 },
+	{ "queues", KEY_QUEUES, "N", 0, "Pairs of queues, where the mode has them", 0 },
+	{ "model", KEY_MODEL, "MODEL", 0, "The guest's device: virtio, e1000, e1000e, vmxnet3", 0 },
+	{ "mtu", KEY_MTU, "BYTES", 0, "Its MTU", 0 },
+	{ "trunk", KEY_TRUNK, "IDS", 0, "The VLANs that it may tag: 10,20-30", 0 },
+	{ "option", KEY_OPTION, "KEY=VALUE", 0, "For the mode: see mode list", 0 },
 	{ "live", CLI_KEY_LIVE, NULL, 0, "The running guest alone, until it stops", 0 },
 	{ "config", CLI_KEY_CONFIG, NULL, 0,
 	  "Its persistent configuration alone, from its next start on", 0 },
@@ -83,6 +104,34 @@ static void put_once(struct argp_state *state, struct request_args *a, const cha
 	cli_put(a->params, option, value);
 }
 
+static void put_option(struct argp_state *state, struct request_args *a, const char *key,
+		       const char *value)
+{
+	once(state, key, json_object_get(a->options, key));
+	json_object_set_new(a->options, key, json_string(value));
+}
+
+static void add_option(struct argp_state *state, struct request_args *a, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	char key[32];
+
+	if (!equals || equals == text || (size_t)(equals - text) >= sizeof(key) || !equals[1]) {
+		argp_error(state, "--option '%s': give KEY=VALUE", text);
+		return;
+	}
+	snprintf(key, sizeof(key), "%.*s", (int)(equals - text), text);
+	put_option(state, a, key, equals + 1);
+}
+
+static const char *option_name(int key)
+{
+	return key == KEY_QUEUES  ? "queues"
+	       : key == KEY_MODEL ? "model"
+	       : key == KEY_MTU	  ? "mtu"
+				  : "trunk";
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct request_args *a = state->input;
@@ -109,6 +158,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_VLAN:
 		once(state, "vlan", json_object_get(a->params, "vlan"));
 		add_vlan(state, a, arg);
+		return 0;
+	case KEY_QUEUES:
+	case KEY_MODEL:
+	case KEY_MTU:
+	case KEY_TRUNK:
+		put_option(state, a, option_name(key), arg);
+		return 0;
+	case KEY_OPTION:
+		add_option(state, a, arg);
+		return 0;
+	case KEY_NO_FALLBACK:
+		json_put_bool(a->params, "fallback", false);
 		return 0;
 	case CLI_KEY_LIVE:
 	case CLI_KEY_CONFIG:
@@ -162,11 +223,16 @@ json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, 
 
 	a.params = json_object();
 	a.modes = json_array();
+	a.options = json_object();
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (json_array_size(a.modes) > 0)
 		json_put(a.params, "modes", a.modes);
 	else
 		json_decref(a.modes);
+	if (json_object_size(a.options) > 0)
+		json_put(a.params, "options", a.options);
+	else
+		json_decref(a.options);
 	if (cli->scope)
 		cli_put(a.params, "scope", cli->scope);
 	target = cli_target(a.guest, a.name);

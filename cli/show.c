@@ -69,7 +69,9 @@ static void print(const json_t *reply)
 	field("mode", out_str(a, "mode"));
 	field("why", out_str(a, "why"));
 	field("pool", out_str(a, "pool"));
-	field("device", out_str(a, "vf"));
+	field("uplink", out_str(a, "uplink"));
+	field("device", out_str(a, "device") ? out_str(a, "device") : out_str(a, "vf"));
+	field("how", out_str(a, "how"));
 	field("pf", out_str(a, "pf"));
 	field("pf mac", out_str(a, "pfMac"));
 	if (index >= 0) {
@@ -79,6 +81,10 @@ static void print(const json_t *reply)
 	field("mac", out_str(a, "mac"));
 	field("vlan", out_vlan(json_object_get(a, "vlan"), text, sizeof(text)));
 	field("handover", out_str(a, "handover"));
+	if (out_int(a, "pid", 0) > 0) {
+		snprintf(text, sizeof(text), "%lld", (long long)out_int(a, "pid", 0));
+		field("process", text);
+	}
 	field("persistent",
 	      out_true(a, "persistent") ? "yes: the guest has it at each start" : "no");
 	print_effects(json_object_get(reply, "effects"));

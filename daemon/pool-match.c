@@ -245,7 +245,7 @@ static int implicit(struct match *m, const struct config *c, const struct uplink
 	else if (t->kind == VNET_UPLINK_MGMTDEV)
 		set_modes(&pool->set, "vdpa", "");
 	else if (t->kind != VNET_UPLINK_PF)
-		set_modes(&pool->set, "macvtap", "");
+		set_modes(&pool->set, t->ifindex ? "macvtap" : "passthrough", "");
 	if (add_uplink(m, pool, t, true) < 0)
 		return -ENOMEM;
 	judge_uplinks(m, pool);

@@ -324,8 +324,8 @@ static void tell_no_pool(const struct manager *m, struct selection *s)
 			 config_error_str(&c->errors[0], text, sizeof(text)));
 	else
 		snprintf(s->no_pool, sizeof(s->no_pool),
-			 "this host has no pool for it: no SR-IOV network card with a network "
-			 "driver was found (`vnetctl inventory`); bridges and other interfaces are "
+			 "this host has no pool: no SR-IOV network card with a network driver was "
+			 "found (`vnetctl inventory`); bridges and other interfaces are "
 			 "taken where --mode or --pool names them (`vnetctl pool list`)");
 }
 

@@ -8,6 +8,7 @@
  *	{id, op: "holders"}				host_holders_to_json()
  *	{id, op: "free", args: {object}}		{}, an error where somebody has the VF
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
+ *	{id, op: "ovs"}					ovs_scan()
  *
  * The answer is {id, result} or {id, error: {code, name, knob, object, text}}, where
  * name is the number of enum vnet_err_name: both sides are the same binary.
@@ -22,6 +23,7 @@
 #include <syslog.h>
 
 #include "daemon/host/host.h"
+#include "daemon/host/ovs-port.h"
 #include "daemon/worker.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -147,12 +149,18 @@ static int op_vfs(struct worker *w, const json_t *args, json_t **ret, struct vne
 	return r;
 }
 
+static int op_ovs(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
+{
+	(void)args;
+	return ovs_scan(w->kernel, ret, err);
+}
+
 static const struct {
 	const char *name;
 	op_fn fn;
 } ops[] = {
-	{ "get", op_get },	   { "set", op_set }, { "nics", op_nics },
-	{ "holders", op_holders }, { "vfs", op_vfs }, { "free", op_free },
+	{ "get", op_get }, { "set", op_set },	{ "nics", op_nics }, { "holders", op_holders },
+	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)

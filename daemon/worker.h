@@ -5,7 +5,8 @@
  * Everything that may block in the kernel is done by workers: our own binary,
  * spawned as `vnetd --worker` with nothing but a socketpair. Calls of one lane
  * run one after the other in one worker; lanes run in parallel. Lanes: a PF's
- * address, "host" (VF counts, which the kernel serialises anyway), "scan".
+ * address, "host" (VF counts, which the kernel serialises anyway), "ovs" (Open
+ * vSwitch's database), "scan".
  *
  * A worker past its deadline is left behind (it may be in D state): the call
  * fails with VNET_E_STUCK, so do all calls of that lane until the worker comes

@@ -215,11 +215,13 @@ json_t *model_attachment_to_json(const struct vnet_attachment *a)
 	json_put_str(j, "kind", a->kind == DL_NONE ? NULL : delivery_kind_str(a->kind));
 	json_put_str(j, "device", a->device);
 	json_put_str(j, "how", a->how);
+	json_put_int_or_null(j, "pid", a->pid, a->pid > 0);
+	json_put_int_or_null(j, "pidStart", a->pid_start, a->pid > 0);
 	json_put_str(j, "handover", handover_str(a->handover));
 	json_put_bool(j, "persistent", a->persistent);
 	json_put_int_or_null(j, "sinceUsec", a->since_usec, a->since_usec > 0);
 	json_put(j, "asked", model_request_to_json(&a->asked));
-	return whole(j, 22);
+	return whole(j, 24);
 }
 
 /* ---- values from JSON ----------------------------------------------------------------- */
@@ -332,6 +334,16 @@ static int get_modes(const json_t *j, struct vnet_request *r, struct vnet_err *e
 		strcpy(r->modes[i], json_string_value(m));
 	}
 	r->n_modes = (unsigned)json_array_size(modes);
+	for (i = 0; i < r->n_modes; i++) {
+		if (strcmp(r->modes[i], "auto") != 0)
+			continue;
+		if (r->n_modes > 1)
+			return invalid(err, "modes",
+				       "mode auto is the pool's own modes in their order: it "
+				       "stands alone");
+		memset(r->modes, 0, sizeof(r->modes));
+		r->n_modes = 0;
+	}
 	return 0;
 }
 
@@ -402,7 +414,11 @@ static int get_delivery(const json_t *j, struct vnet_attachment *a, struct vnet_
 		return invalid(err, "kind", "field \"kind\" is no kind of delivery");
 	if (r == 0)
 		r = get_word(j, "device", a->device, sizeof(a->device), err);
-	return r == 0 ? get_word(j, "how", a->how, sizeof(a->how), err) : r;
+	if (r == 0)
+		r = get_word(j, "how", a->how, sizeof(a->how), err);
+	if (r == 0)
+		r = json_get_int_opt(j, "pid", 0, INT32_MAX, &a->pid, err);
+	return r == 0 ? json_get_int_opt(j, "pidStart", 0, INT64_MAX, &a->pid_start, err) : r;
 }
 
 static int get_state(const json_t *j, struct vnet_attachment *a, struct vnet_err *err)

@@ -97,7 +97,7 @@ struct knob {
 	const char *name; /* "vf-mac" */
 	const char *
 		summary; /* for plan and the manual: "administrative MAC of a VF, set through its PF" */
-	const char *object;    /* "PF" or "PF/vfN": what the object string is */
+	const char *object;    /* "PF", "PF/vfN" or "IFNAME": what the object string is */
 	enum knob_owner owner; /* pool knobs are only ever rolled forward */
 	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
 	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
@@ -127,6 +127,10 @@ struct knob {
  * vf-vlan       PF/vfN   as vlan_str(): "0", "100", "100 qos 3 proto 802.1ad"
  * vf-trust      PF/vfN   "on" "off" ("unknown" read where the driver reports none)
  * vf-spoofchk   PF/vfN   "on" "off" ("unknown")
+ * ovs-port      IFNAME   "absent", "BRIDGE id ID", "BRIDGE tag 100 id ID" or
+ *                        "BRIDGE trunks 10,20-30 id ID": a row of Open vSwitch's database,
+ *                        there also without the interface; "foreign BRIDGE" is read of
+ *                        a port without our ID, which is never changed
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */

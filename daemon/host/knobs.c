@@ -4,6 +4,7 @@
  * slow: making VFs sleeps 100 ms and more, and failing to sleeps seconds; a VFIO
  * open, unbind or reset takes some 110 ms, one after the other below one port; a VF
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
+ * Open vSwitch is waited for no longer than 14 s in one set, going back included.
  */
 #include <string.h>
 
@@ -105,6 +106,18 @@ static const struct knob knobs[] = {
 		.matches = vf_spoofchk_matches,
 		.get = vf_spoofchk_get,
 		.set = vf_spoofchk_set,
+	},
+	{
+		.name = "ovs-port",
+		.summary = "an interface's port on an Open vSwitch bridge",
+		.object = "IFNAME",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = KNOB_ABSENT,
+		.lane = "ovs",
+		.deadline_ms = 20000,
+		.matches = ovs_port_matches,
+		.get = ovs_port_get,
+		.set = ovs_port_set,
 	},
 };
 

@@ -262,6 +262,8 @@ static struct guest_nic sample(void)
 	struct guest_nic nic = g.nics[0];
 
 	guest_done(&g);
+	nic.kind = DL_HOSTDEV;
+	pci_addr_str(&nic.vf, nic.device);
 	return nic;
 }
 

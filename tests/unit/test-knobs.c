@@ -83,7 +83,7 @@ static void test_table(void **state)
 		if (k->idle)
 			assert_true(k->matches(k->idle, k->idle));
 	}
-	assert_int_equal(i, 8);
+	assert_int_equal(i, 9);
 	assert_null(knob_find("nothing"));
 }
 

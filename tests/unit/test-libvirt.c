@@ -65,7 +65,11 @@ static int teardown(void **state)
 
 static struct guest_nic nic(const char *name)
 {
-	struct guest_nic n = { .mode = "vf", .pool = "ens1f0", .vf_index = 2 };
+	struct guest_nic n = { .mode = "vf",
+			       .pool = "ens1f0",
+			       .vf_index = 2,
+			       .kind = DL_HOSTDEV,
+			       .device = "0000:65:10.4" };
 
 	snprintf(n.name, sizeof(n.name), "%s", name);
 	assert_int_equal(mac_parse("52:54:00:00:00:01", &n.mac), 0);

@@ -208,10 +208,11 @@ static void test_request_round_trip(void **state)
 {
 	static const char *const texts[] = {
 		"{\"guest\":\"vm1\",\"name\":null,\"modes\":[],\"pool\":null,\"mac\":null,"
-		"\"vlan\":null,\"scope\":null}",
+		"\"vlan\":null,\"scope\":null,\"options\":null,\"fallback\":true}",
 		"{\"guest\":\"vm1\",\"name\":\"net0\",\"modes\":[\"vf\",\"vhost-net\"],"
 		"\"pool\":\"ens1\",\"mac\":\"52:54:00:12:34:56\","
-		"\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},\"scope\":\"config\"}",
+		"\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},\"scope\":\"config\","
+		"\"options\":{\"model\":\"e1000\",\"queues\":\"2\"},\"fallback\":false}",
 	};
 
 	(void)state;
@@ -313,7 +314,7 @@ static void test_request_refused(void **state)
 static struct vnet_attachment sample(void)
 {
 	struct vnet_attachment a = {
-		.asked = { .guest = "vm1", .modes = { "auto" }, .n_modes = 1 },
+		.asked = { .guest = "vm1", .modes = { "vf" }, .n_modes = 1, .options = "queues=2" },
 		.uuid = "3e6f6d0c-7d3b-4f6c-9c1b-0a1b2c3d4e5f",
 		.name = "net0",
 		.state = AT_IN_USE,
@@ -322,6 +323,12 @@ static struct vnet_attachment sample(void)
 		.pool = "ens1",
 		.vf_index = 3,
 		.vlan = { .id = 100, .qos = 3, .proto = 0x88a8 },
+		.uplink = "0000:65:00.0",
+		.kind = DL_HOSTDEV,
+		.device = "0000:65:10.6",
+		.how = "queues=2",
+		.pid = 4711,
+		.pid_start = 99,
 		.handover = HO_PATH,
 		.persistent = true,
 		.since_usec = 1700000000000000,
@@ -340,16 +347,17 @@ static void test_attachment_json(void **state)
 	struct vnet_attachment a = sample();
 
 	(void)state;
-	want = parse("{\"guest\":\"vm1\",\"name\":\"net0\","
-		     "\"uuid\":\"3e6f6d0c-7d3b-4f6c-9c1b-0a1b2c3d4e5f\",\"state\":\"in-use\","
-		     "\"reason\":null,\"mode\":\"vf\",\"why\":\"VF 3 of ens1 is free\","
-		     "\"pool\":\"ens1\",\"mac\":\"52:54:00:12:34:56\","
-		     "\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},"
-		     "\"pf\":\"0000:65:00.0\",\"pfMac\":\"a0:36:9f:00:00:01\",\"vfIndex\":3,"
-		     "\"vf\":\"0000:65:10.6\",\"handover\":\"path\",\"persistent\":true,"
-		     "\"sinceUsec\":1700000000000000,\"asked\":{\"guest\":\"vm1\",\"name\":null,"
-		     "\"modes\":[\"auto\"],\"pool\":null,\"mac\":null,\"vlan\":null,"
-		     "\"scope\":null}}");
+	want = parse(
+		"{\"guest\":\"vm1\",\"name\":\"net0\","
+		"\"uuid\":\"3e6f6d0c-7d3b-4f6c-9c1b-0a1b2c3d4e5f\",\"state\":\"in-use\","
+		"\"reason\":null,\"mode\":\"vf\",\"why\":\"VF 3 of ens1 is free\","
+		"\"pool\":\"ens1\",\"mac\":\"52:54:00:12:34:56\","
+		"\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},"
+		"\"pf\":\"0000:65:00.0\",\"pfMac\":\"a0:36:9f:00:00:01\",\"vfIndex\":3,"
+		"\"vf\":\"0000:65:10.6\",\"uplink\":\"0000:65:00.0\",\"kind\":\"hostdev\",\"device\":\"0000:65:10.6\",\"how\":\"queues=2\",\"pid\":4711,\"pidStart\":99,\"handover\":\"path\",\"persistent\":true,"
+		"\"sinceUsec\":1700000000000000,\"asked\":{\"guest\":\"vm1\",\"name\":null,"
+		"\"modes\":[\"vf\"],\"pool\":null,\"mac\":null,\"vlan\":null,"
+		"\"scope\":null,\"options\":{\"queues\":\"2\"},\"fallback\":true}}");
 	j = model_attachment_to_json(&a);
 	assert_true(json_equal(j, want));
 }
