@@ -372,6 +372,50 @@ static void print_vdpa(const json_t *devices)
 	out_table_end(&t);
 }
 
+static void add_word(char *text, size_t size, const char *word, bool so)
+{
+	size_t len = strlen(text);
+
+	if (so)
+		snprintf(text + len, size - len, "%s%s", len ? ", " : "", word);
+}
+
+static void print_mgmtdevs(const json_t *devices)
+{
+	enum { NAME, PF, PAIRS, TAKES, DEVICES };
+	static const struct out_column columns[] = {
+		[NAME] = { .name = "MANAGEMENT DEVICE" },
+		[PF] = { .name = "PF" },
+		[PAIRS] = { .name = "QUEUE PAIRS", .flags = SCOLS_FL_RIGHT },
+		[TAKES] = { .name = "TAKES" },
+		[DEVICES] = { .name = "DEVICES", .flags = SCOLS_FL_RIGHT },
+	};
+	struct out_table t;
+	const json_t *d;
+	size_t i;
+
+	if (json_array_size(devices) == 0)
+		return;
+	out_line(stdout, "\nvDPA devices can be made of\n");
+	out_table_init(&t, stdout, columns, ARRAY_SIZE(columns));
+	json_array_foreach (devices, i, d) {
+		struct libscols_line *row = out_row(&t, NULL);
+		int64_t pairs = out_int(d, "maxQueuePairs", -1);
+		char takes[32] = "";
+
+		add_word(takes, sizeof(takes), "MAC", out_true(d, "mac"));
+		add_word(takes, sizeof(takes), "MTU", out_true(d, "mtu"));
+		add_word(takes, sizeof(takes), "queues", out_true(d, "multiQueue"));
+		out_cell(row, NAME, out_str(d, "name"));
+		out_cell(row, PF, out_str(d, "pf"));
+		if (pairs > 0)
+			out_cellf(row, PAIRS, "%lld", (long long)pairs);
+		out_cell(row, TAKES, takes);
+		out_cellf(row, DEVICES, "%lld", (long long)out_int(d, "devices", 0));
+	}
+	out_table_end(&t);
+}
+
 static void print_troubles(const char *title, const json_t *troubles)
 {
 	const json_t *t;
@@ -396,6 +440,7 @@ static void print(const json_t *inventory, bool verbose)
 	json_array_foreach (groups, i, group)
 		print_group(inventory, group);
 	print_vdpa(json_object_get(inventory, "vdpa"));
+	print_mgmtdevs(json_object_get(inventory, "vdpaManagementDevices"));
 	if (verbose) {
 		print_links("Other links", json_object_get(inventory, "links"));
 		print_links("Taps", json_object_get(inventory, "taps"));

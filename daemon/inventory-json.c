@@ -40,6 +40,14 @@ static void put_addr(json_t *obj, const char *field, const struct pci_addr *a)
 	json_put_str(obj, field, pci_addr_str(a, buf));
 }
 
+static void put_addr_or_null(json_t *obj, const char *field, const struct pci_addr *a)
+{
+	if (a->set)
+		put_addr(obj, field, a);
+	else
+		json_put_str(obj, field, NULL);
+}
+
 static void put_mac(json_t *obj, const char *field, const struct mac *mac, bool known)
 {
 	char buf[MAC_STR];
@@ -242,10 +250,7 @@ static void put_sriov(json_t *j, const struct host_scan *s, const struct nic *n)
 	json_put_int_or_null(j, "totalVfs", n->total_vfs, pf && n->total_vfs >= 0);
 	json_put_int_or_null(j, "numVfs", n->num_vfs, pf && n->num_vfs >= 0);
 	json_put_bool_or_null(j, "autoprobe", pf ? n->autoprobe : -1);
-	if (vf)
-		put_addr(j, "pf", &n->pf);
-	else
-		json_put_str(j, "pf", NULL);
+	put_addr_or_null(j, "pf", vf ? &n->pf : &(struct pci_addr){ 0 });
 	json_put_int_or_null(j, "vfIndex", n->vf_index, vf);
 	json_put(j, "vf",
 		 vf_attrs_json(vf ? host_scan_vf_attrs(s, &n->pf, (unsigned)n->vf_index) : NULL));
@@ -433,6 +438,35 @@ static json_t *vdpa_json(const struct host_scan *s)
 	return a;
 }
 
+static json_t *mgmtdev_json(const struct host_scan *s, const struct vdpa_mgmtdev *m)
+{
+	const struct nic *n = m->pci.set ? host_scan_nic(s, &m->pci) : NULL;
+	json_t *j = json_object();
+	int64_t devices = 0;
+
+	for (size_t i = 0; i < s->n_vdpas; i++)
+		devices += strcmp(s->vdpas[i].mgmtdev, m->name) == 0;
+	json_put_str(j, "name", m->name);
+	put_addr_or_null(j, "address", &m->pci);
+	put_addr_or_null(j, "pf", n && n->kind == NIC_VF ? &n->pf : &(struct pci_addr){ 0 });
+	/* Two queues a pair; a control queue may come on top. */
+	json_put_int_or_null(j, "maxQueuePairs", m->max_vqs / 2, m->max_vqs > 1);
+	json_put_bool(j, "mac", m->takes_mac);
+	json_put_bool(j, "mtu", m->takes_mtu);
+	json_put_bool(j, "multiQueue", m->takes_vqp);
+	json_put_int(j, "devices", devices);
+	return j;
+}
+
+static json_t *mgmtdevs_json(const struct host_scan *s)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < s->n_mgmtdevs; i++)
+		json_array_append_new(a, mgmtdev_json(s, &s->mgmtdevs[i]));
+	return a;
+}
+
 /* ---- the document ---- */
 
 static json_t *host_json(struct manager *m)
@@ -471,6 +505,7 @@ json_t *inventory_json(struct manager *m)
 	json_put(doc, "iommuGroups", groups_json(s));
 	put_links(doc, s);
 	json_put(doc, "vdpa", vdpa_json(s));
+	json_put(doc, "vdpaManagementDevices", mgmtdevs_json(s));
 	json_put(doc, "stale", inventory_stale_json(m));
 	json_put(doc, "stuck", inventory_stuck_json(m));
 	return doc;

@@ -110,5 +110,6 @@ json_t *inventory_stuck_json(const struct manager *m)
 	}
 	add_stuck(a, m, "host");
 	add_stuck(a, m, "scan");
+	add_stuck(a, m, "vdpa");
 	return a;
 }

@@ -3,8 +3,9 @@
  * Theory of operation
  *
  * One refresh runs at a time. It asks lane "scan" for functions and interfaces, then
- * each PF that has VFs, on the PF's own lane, for their attributes; a PF that
- * does not answer in time costs its own attributes alone. The answers are put together
+ * each PF that has VFs, on the PF's own lane, for their attributes, and lane "vdpa" for
+ * management devices, where there is such a bus; what does not answer in time stays as
+ * it was, and nothing else does. The answers are put together
  * in `fresh` and become `scan` at once, when the last is in: nobody ever sees
  * half a scan.
  *
@@ -31,6 +32,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "daemon/inventory-parts.h"
 #include "daemon/manager.h"
 #include "daemon/pool-start.h"
 #include "daemon/pool.h"
@@ -38,10 +40,10 @@
 #include "lib/log.h"
 
 #define SCAN_DEADLINE_MS 20000
-#define VFS_DEADLINE_MS 10000
-/* What a PF's VFs are set to can wait: a PF that is busy for longer may hang, and what
- * is asked of the others does not wait for that. */
-#define VFS_PATIENCE_USEC 2000000ULL
+#define PART_DEADLINE_MS 10000
+/* A part can wait: what is busy for longer may hang, and what is asked of the others
+ * does not wait for that. */
+#define PATIENCE_USEC 2000000ULL
 #define SETTLE_USEC 2000000ULL	    /* a scan follows the last hint by this */
 #define SETTLE_MAX_USEC 10000000ULL /* and the first one by not much more than this */
 #define KNOWN_MAX_USEC 30000000ULL
@@ -57,7 +59,8 @@ struct waiter {
 	struct waiter *next;
 };
 
-struct pf_ask {
+/* What is asked beside the scan: a PF's VFs, or (no PF) vDPA management devices. */
+struct part_ask {
 	struct inventory *inv;
 	struct pci_addr pf;
 	bool answered;
@@ -81,7 +84,7 @@ struct inventory {
 	bool running, again;
 	struct host_scan fresh;
 	struct waiter *served;
-	struct pf_ask *asks;
+	struct part_ask *asks;
 	size_t n_asks;
 	unsigned pending; /* answers still to come */
 	int r;
@@ -183,48 +186,40 @@ static void part_done(struct inventory *inv)
 		finish(inv);
 }
 
-/* ---- VF attributes, a PF at a time ---- */
+/* ---- parts: VF attributes a PF at a time, vDPA ---- */
 
-static bool asks_vfs(const struct nic *n)
+static const char *part_lane(const struct part_ask *ask, char buf[static PCI_ADDR_STR])
 {
-	return n->kind == NIC_PF && n->network && n->num_vfs > 0;
+	return ask->pf.set ? pci_addr_str(&ask->pf, buf) : "vdpa";
 }
 
-/* A PF that does not answer keeps what was last known of it. */
-static void keep_old_vfs(struct inventory *inv, const struct pci_addr *pf)
+static void keep_part(const struct part_ask *ask)
 {
-	struct host_scan part = { 0 };
-	_cleanup_json_ json_t *rows = NULL;
-	struct vnet_err err = VNET_ERR_INIT;
+	struct inventory *inv = ask->inv;
 
 	inv->whole = false;
-	for (size_t i = 0; i < inv->scan.n_vfs; i++) {
-		if (!pci_addr_eq(&inv->scan.vfs[i].pf, pf))
-			continue;
-		if (part.n_vfs++ == 0)
-			part.vfs = &inv->scan.vfs[i];
-	}
-	if (!part.n_vfs)
-		return;
-	rows = host_vfs_to_json(&part); /* part borrows, so it is not freed */
-	if (host_vfs_merge_json(rows, pf, &inv->fresh, &err) < 0)
-		log_err(LOG_DEBUG, NULL, &err, "old VF attributes not kept");
+	if (ask->pf.set)
+		part_keep_vfs(&inv->scan, &ask->pf, &inv->fresh);
+	else
+		part_keep_mgmtdevs(&inv->scan, &inv->fresh);
 }
 
-static void on_vfs(void *user, int r, const json_t *result, struct vnet_err *err)
+static void on_part(void *user, int r, const json_t *result, struct vnet_err *err)
 {
-	struct pf_ask *ask = user;
+	struct part_ask *ask = user;
 	struct inventory *inv = ask->inv;
-	char pf[PCI_ADDR_STR];
+	char lane[PCI_ADDR_STR];
 
 	ask->answered = true;
-	if (r >= 0)
+	if (r >= 0 && ask->pf.set)
 		r = host_vfs_merge_json(result, &ask->pf, &inv->fresh, err);
+	else if (r >= 0)
+		r = host_mgmtdevs_merge_json(result, &inv->fresh, err);
 	if (r < 0) {
-		log_err(LOG_DEBUG, pci_addr_str(&ask->pf, pf), err, "VF attributes not known");
+		log_err(LOG_DEBUG, part_lane(ask, lane), err, "a part of the scan is not known");
 		inv->whole = false;
 		if (err->name == VNET_E_STUCK || r == -ETIMEDOUT)
-			keep_old_vfs(inv, &ask->pf);
+			keep_part(ask);
 	}
 	part_done(inv);
 }
@@ -232,61 +227,66 @@ static void on_vfs(void *user, int r, const json_t *result, struct vnet_err *err
 static int on_patience(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct inventory *inv = user;
-	char pf[PCI_ADDR_STR];
+	char lane[PCI_ADDR_STR];
 
 	(void)s;
 	(void)usec;
 	inv->pending++; /* ourselves: the last one to be given up would end the refresh */
 	for (size_t i = 0; i < inv->n_asks; i++) {
-		struct pf_ask *ask = &inv->asks[i];
+		struct part_ask *ask = &inv->asks[i];
 
 		if (ask->answered)
 			continue;
-		log_debug(pci_addr_str(&ask->pf, pf), "%s is busy: its VFs are taken as they were",
-			  pf);
+		log_debug(part_lane(ask, lane), "busy: what it has is taken as it was");
 		ask->answered = true;
 		workers_forget(inv->m->workers, ask);
-		keep_old_vfs(inv, &ask->pf);
+		keep_part(ask);
 		inv->pending--;
 	}
 	part_done(inv);
 	return 0;
 }
 
-static int ask_vfs(struct inventory *inv, struct vnet_err *err)
+static void ask_part(struct inventory *inv, const struct pci_addr *pf)
 {
-	size_t n = 0;
+	struct part_ask *ask = &inv->asks[inv->n_asks];
+	struct vnet_err err = VNET_ERR_INIT;
+	json_t *args = json_object();
+	char lane[PCI_ADDR_STR];
 
-	for (size_t i = 0; i < inv->fresh.n_nics; i++)
-		n += asks_vfs(&inv->fresh.nics[i]);
+	*ask = (struct part_ask){ .inv = inv, .pf = *pf };
+	if (pf->set)
+		json_put_str(args, "pf", pci_addr_str(pf, lane));
+	if (workers_call(inv->m->workers, part_lane(ask, lane), pf->set ? "vfs" : "mgmtdevs", args,
+			 PART_DEADLINE_MS, on_part, ask, &err) < 0) {
+		log_err(LOG_DEBUG, part_lane(ask, lane), &err, "a part of the scan is not asked");
+		keep_part(ask);
+		return;
+	}
+	inv->n_asks++;
+	inv->pending++;
+}
+
+static int ask_parts(struct inventory *inv, struct vnet_err *err)
+{
+	const struct host_scan *s = &inv->fresh;
+	size_t n = s->has_vdpa;
+
+	for (size_t i = 0; i < s->n_nics; i++)
+		n += part_is_pf(&s->nics[i]);
 	if (!n)
 		return 0;
 	inv->asks = calloc(n, sizeof(*inv->asks));
 	if (!inv->asks)
-		return vnet_err_errno(err, -ENOMEM, "VF attributes");
+		return vnet_err_errno(err, -ENOMEM, "parts of the scan");
 
-	for (size_t i = 0; i < inv->fresh.n_nics; i++) {
-		const struct nic *pf = &inv->fresh.nics[i];
-		struct pf_ask *ask = &inv->asks[inv->n_asks];
-		struct vnet_err e = VNET_ERR_INIT;
-		char lane[PCI_ADDR_STR];
-		json_t *args;
-
-		if (!asks_vfs(pf))
-			continue;
-		*ask = (struct pf_ask){ .inv = inv, .pf = pf->addr };
-		args = json_object();
-		json_put_str(args, "pf", pci_addr_str(&pf->addr, lane));
-		if (workers_call(inv->m->workers, lane, "vfs", args, VFS_DEADLINE_MS, on_vfs, ask,
-				 &e) < 0) {
-			log_err(LOG_DEBUG, lane, &e, "VF attributes not asked");
-			keep_old_vfs(inv, &pf->addr);
-			continue;
-		}
-		inv->n_asks++;
-		inv->pending++;
+	for (size_t i = 0; i < s->n_nics; i++) {
+		if (part_is_pf(&s->nics[i]))
+			ask_part(inv, &s->nics[i].addr);
 	}
-	if (sd_event_source_set_time_relative(inv->patience, VFS_PATIENCE_USEC) >= 0)
+	if (s->has_vdpa)
+		ask_part(inv, &(struct pci_addr){ 0 });
+	if (sd_event_source_set_time_relative(inv->patience, PATIENCE_USEC) >= 0)
 		sd_event_source_set_enabled(inv->patience, SD_EVENT_ONESHOT);
 	return 0;
 }
@@ -301,7 +301,7 @@ static void on_nics(void *user, int r, const json_t *result, struct vnet_err *er
 		r = host_nics_from_json(result, &inv->fresh, err);
 	if (r < 0)
 		part_failed(inv, r, err);
-	else if ((r = ask_vfs(inv, err)) < 0)
+	else if ((r = ask_parts(inv, err)) < 0)
 		part_failed(inv, r, err);
 	part_done(inv);
 }
@@ -460,19 +460,6 @@ void inventory_refresh(struct inventory *inv, inventory_done_fn done, void *user
 
 /* ---- answering from what is known ---- */
 
-/* Of a PF that is down the kernel announces nothing that is set for its VFs. */
-static bool all_announce(const struct host_scan *s)
-{
-	for (size_t i = 0; i < s->n_nics; i++) {
-		const struct nic *n = &s->nics[i];
-		const struct link *l = asks_vfs(n) ? host_scan_nic_link(s, n) : NULL;
-
-		if (asks_vfs(n) && (!l || !l->up))
-			return false;
-	}
-	return true;
-}
-
 static bool is_known(struct inventory *inv)
 {
 	unsigned setting;
@@ -481,7 +468,7 @@ static bool is_known(struct inventory *inv)
 	return inv->whole && !inv->running && !inv->waiting && !inv->first_hint &&
 	       inv->sets == workers_sets(inv->m->workers, &setting) &&
 	       sd_event_now(inv->m->event, CLOCK_MONOTONIC, &now) >= 0 &&
-	       now - inv->begun <= KNOWN_MAX_USEC && all_announce(&inv->scan) &&
+	       now - inv->begun <= KNOWN_MAX_USEC && parts_announced(&inv->scan) &&
 	       monitor_quiet(inv->m->monitor);
 }
 

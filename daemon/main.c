@@ -163,7 +163,7 @@ int main(int argc, char **argv)
 
 		prctl(PR_SET_NAME, "vnetd-worker");
 
-		return worker_main(WORKER_FD, o.config.root);
+		return worker_main(WORKER_FD, o.config.root, o.config.runtime);
 	}
 	if (o.dump)
 		return dump_config(&o);

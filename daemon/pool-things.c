@@ -59,7 +59,7 @@ static enum vnet_plugin_uplink kind_of(const struct link *l)
 
 int pool_things(const struct host_scan *s, struct uplink **ret, size_t *ret_n)
 {
-	struct uplink *list = calloc(s->n_nics + s->n_links + 1, sizeof(*list));
+	struct uplink *list = calloc(s->n_nics + s->n_links + s->n_mgmtdevs + 1, sizeof(*list));
 	size_t n = 0;
 
 	if (!list)
@@ -79,6 +79,15 @@ int pool_things(const struct host_scan *s, struct uplink **ret, size_t *ret_n)
 		snprintf(list[n].key, sizeof(list[n].key), "%s", l->name);
 		list[n].kind = kind;
 		list[n].numa_node = -1;
+		list[n++].last = -1;
+	}
+	for (size_t i = 0; i < s->n_mgmtdevs; i++) {
+		const struct vdpa_mgmtdev *d = &s->mgmtdevs[i];
+		const struct nic *nic = d->pci.set ? host_scan_nic(s, &d->pci) : NULL;
+
+		snprintf(list[n].key, sizeof(list[n].key), "%s", d->name);
+		list[n].kind = VNET_UPLINK_MGMTDEV;
+		list[n].numa_node = nic ? nic->numa_node : -1;
 		list[n++].last = -1;
 	}
 	*ret = list;

@@ -183,6 +183,32 @@ static void view_pci(struct view *v, struct manager *m, const struct offer *o,
 	}
 }
 
+static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
+			 const struct vnet_attachment *self)
+{
+	const struct host_scan *s = inventory_scan(m->inventory);
+	const struct vdpa_mgmtdev *d = NULL;
+
+	for (size_t i = 0; i < s->n_mgmtdevs && !d; i++) {
+		if (strcmp(s->mgmtdevs[i].name, name) == 0)
+			d = &s->mgmtdevs[i];
+	}
+	if (!d)
+		return;
+	for (size_t i = 0; i < s->n_vdpas; i++) {
+		/* Its own, when it is looked at again. */
+		if (strcmp(s->vdpas[i].mgmtdev, name) == 0 &&
+		    (!self || strcmp(s->vdpas[i].name, v->claim) != 0))
+			v->nic.mgmtdev_devices++;
+	}
+	/* Of a PCI function's there is one: not all drivers of such look (drivers/vdpa/virtio_pci, ifcvf). */
+	v->nic.mgmtdev_many = !d->pci.set;
+	v->nic.mgmtdev_mac = d->takes_mac;
+	v->nic.mgmtdev_mtu = d->takes_mtu;
+	v->nic.mgmtdev_mq = d->takes_vqp;
+	v->nic.mgmtdev_max_pairs = d->max_vqs > 1 ? d->max_vqs / 2 : 0;
+}
+
 static void view_host(struct vnet_plugin_nic *nic, const struct host_scan *s)
 {
 	nic->has_vfio_pci = s->has_vfio_pci;
@@ -244,9 +270,11 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	view_link(v, s, u && u->ifindex ? host_scan_link(s, u->ifindex) : NULL);
 	if (u && u->pf.set)
 		view_pci(v, m, o, r, self);
+	view_request(v, m, r, self);
+	if (u && u->kind == VNET_UPLINK_MGMTDEV)
+		view_mgmtdev(v, m, u->key, self);
 	v->nic.in_use = v->in_use;
 	v->nic.host_use = v->host_use;
 	view_host(&v->nic, s);
 	view_guest(&v->nic, guest);
-	view_request(v, m, r, self);
 }

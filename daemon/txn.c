@@ -304,6 +304,8 @@ static bool still_ours(const struct effect *e, const char *actual)
 
 	if (e->knob->matches(e->after, actual) || e->knob->matches(e->before, actual))
 		return true;
+	if (e->knob->half_set && e->knob->half_set(e->before, e->after, actual))
+		return true;
 	if (strcmp(e->knob->name, "driver") == 0)
 		return driver_is_ours(e, actual);
 	/* libvirt saves and restores VLAN ids without QoS and protocol: the same id
@@ -384,8 +386,11 @@ static void back_is_free(void *user, int r, const json_t *result, struct vnet_er
 
 static const struct effect *last_of_vf(const struct journal *j)
 {
+	struct pci_addr pf;
+	unsigned index;
+
 	for (size_t i = j->n; i > 0; i--) {
-		if (j->effects[i - 1].knob->owner == KNOB_OF_ATTACHMENT)
+		if (vf_object_parse(j->effects[i - 1].object, &pf, &index) == 0)
 			return &j->effects[i - 1];
 	}
 	return NULL;

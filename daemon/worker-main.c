@@ -9,6 +9,7 @@
  *	{id, op: "free", args: {object}}		{}, an error where somebody has the VF
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *	{id, op: "ovs"}					ovs_scan()
+ *	{id, op: "mgmtdevs"}				host_mgmtdevs_to_json()
  *
  * The answer is {id, result} or {id, error: {code, name, knob, object, text}}, where
  * name is the number of enum vnet_err_name: both sides are the same binary.
@@ -31,7 +32,7 @@
 #include "lib/wire.h"
 
 struct worker {
-	const char *root;
+	const char *root, *runtime;
 	struct kernel *kernel; /* opened by the first request */
 	struct wire *wire;
 };
@@ -155,12 +156,25 @@ static int op_ovs(struct worker *w, const json_t *args, json_t **ret, struct vne
 	return ovs_scan(w->kernel, ret, err);
 }
 
+static int op_mgmtdevs(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
+{
+	struct host_scan s = { 0 };
+	int r = host_scan_mgmtdevs(w->kernel, &s, err);
+
+	(void)args;
+	if (r == 0)
+		*ret = host_mgmtdevs_to_json(&s);
+	host_scan_done(&s);
+	return r;
+}
+
 static const struct {
 	const char *name;
 	op_fn fn;
 } ops[] = {
 	{ "get", op_get }, { "set", op_set },	{ "nics", op_nics }, { "holders", op_holders },
 	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },
+	{ "mgmtdevs", op_mgmtdevs },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)
@@ -170,6 +184,8 @@ static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_er
 
 	if (r == 0 && !w->kernel)
 		r = kernel_open(&w->kernel, w->root, err);
+	if (r == 0 && !w->kernel->runtime)
+		r = kernel_set_runtime(w->kernel, w->runtime, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -239,9 +255,9 @@ static int serve(struct worker *w, struct vnet_err *err)
 	}
 }
 
-int worker_main(int fd, const char *root)
+int worker_main(int fd, const char *root, const char *runtime)
 {
-	struct worker w = { .root = root };
+	struct worker w = { .root = root, .runtime = runtime };
 	struct vnet_err err = VNET_ERR_INIT;
 	int r = wire_new(&w.wire, fd, WIRE_MESSAGE_MAX, 0, &err);
 

@@ -441,7 +441,8 @@ static void call_words(const char *op, const json_t *args, char *buf, size_t siz
 	else if (knob)
 		snprintf(buf, size, "reading %s of %s", knob, object);
 	else
-		snprintf(buf, size, "reading the host's %s", op);
+		snprintf(buf, size, "reading the host's %s",
+			 strcmp(op, "mgmtdevs") ? op : "vDPA management devices");
 }
 
 int workers_call(struct workers *w, const char *lane, const char *op, json_t *args,

@@ -7,6 +7,8 @@
  * run one after the other in one worker; lanes run in parallel. Lanes: a PF's
  * address, "host" (VF counts, which the kernel serialises anyway), "ovs" (Open
  * vSwitch's database), "scan".
+ * address, "host" (VF counts, which the kernel serialises anyway), "vdpa" (the same for
+ * vDPA), "scan".
  *
  * A worker past its deadline is left behind (it may be in D state): the call
  * fails with VNET_E_STUCK, so do all calls of that lane until the worker comes
@@ -50,5 +52,5 @@ const char *workers_stuck(struct workers *w, const char *lane);
 bool workers_of_old(const struct workers *w);
 
 /* The child: serves requests on @fd until it closes. Returns an exit code. */
-int worker_main(int fd, const char *root);
+int worker_main(int fd, const char *root, const char *runtime);
 #endif

@@ -12,6 +12,8 @@
 #define SYSFS_PATH_MAX 512
 #define PCI_DEVICES "sys/bus/pci/devices"
 #define PCI_DRIVERS "sys/bus/pci/drivers"
+#define VDPA_DEVICES "sys/bus/vdpa/devices"
+#define VDPA_DRIVERS "sys/bus/vdpa/drivers"
 
 /* Install ops and priv of a back end in *k, whose root is open. */
 int real_open(struct kernel *k, struct vnet_err *err);
@@ -41,6 +43,9 @@ int count_vfs(struct kernel *k, const struct pci_addr *pf);
 /* Interfaces of one PCI function that are visible here, smallest index first: at
  * most @max, which are the smallest. */
 unsigned function_interfaces(struct kernel *k, const struct pci_addr *addr, int *ret, unsigned max);
+/* The same below a device's directory: its own, and those of a virtio device that
+ * its driver made. */
+unsigned interfaces_below(struct kernel *k, const char *dir, int *ret, unsigned max);
 /* The interface that stands for the PF itself, not a representor of its VFs;
  * -ENODEV with err when it has none in this namespace. */
 int pf_interface(struct kernel *k, const struct pci_addr *pf, char name[static IF_NAMESIZE],
@@ -54,7 +59,7 @@ int parse_pf_object(const char *object, struct pci_addr *ret, struct vnet_err *e
 int parse_vf_object(const char *object, struct pci_addr *ret_pf, unsigned *ret_index,
 		    struct vnet_err *err);
 
-/* ---- driver.c, numvfs.c, vf-knobs.c: what knobs.c puts into its table ---- */
+/* ---- driver.c, numvfs.c, vf-knobs.c, vdpa-knobs.c, vdpa-path.c: what knobs.c puts into its table ---- */
 int driver_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 	       struct vnet_err *err);
 int driver_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
@@ -93,6 +98,50 @@ int ovs_port_get(struct kernel *k, const char *object, char ret[static KNOB_VALU
 		 struct vnet_err *err);
 int ovs_port_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
 bool ovs_port_matches(const char *wanted, const char *actual);
+/* ---- tap.c, macvtap.c, net-knobs.c, bridge-port.c ---- */
+int tap_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+	    struct vnet_err *err);
+int tap_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool tap_matches(const char *wanted, const char *actual);
+int macvtap_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		struct vnet_err *err);
+int macvtap_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool macvtap_matches(const char *wanted, const char *actual);
+int net_mac_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		struct vnet_err *err);
+int net_mac_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool net_mac_matches(const char *wanted, const char *actual);
+int net_mtu_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		struct vnet_err *err);
+int net_mtu_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+int net_up_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+	       struct vnet_err *err);
+int net_up_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+int bridge_port_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		    struct vnet_err *err);
+int bridge_port_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool bridge_port_matches(const char *wanted, const char *actual);
+bool bridge_port_half_set(const char *before, const char *after, const char *actual);
+
+/* tap.c: 1 and *ret; 0: there is no such interface. */
+int netdev_find(struct kernel *k, const char *name, struct netdev *ret, struct vnet_err *err);
+/* "foreign bridge": how an interface reads that is not what the knob makes. */
+void netdev_foreign(const struct netdev *d, char ret[static KNOB_VALUE_MAX]);
+/* -EEXIST, with err. */
+int netdev_taken(const struct netdev *d, struct vnet_err *err);
+/* -EBUSY where a process has a queue of it; the error says which. */
+int netdev_delete(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+int vdpa_knob_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		  struct vnet_err *err);
+int vdpa_knob_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool vdpa_knob_matches(const char *wanted, const char *actual);
+int vdpa_driver_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		    struct vnet_err *err);
+int vdpa_driver_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool vdpa_driver_matches(const char *wanted, const char *actual);
+int vdpa_path_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		  struct vnet_err *err);
+int vdpa_path_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
 
 /* ---- nic.c ---- */
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A captured host: a directory with sys/ as plain files and links, and nic.json
- * with what rtnetlink said: {"links": [...], "vfs": [...]} (nic-json.c has the
- * rows). Read only; nobody holds anything.
+ * with what netlink said: {"links": [...], "vfs": [...], "vdpa": {...}} (nic-json.c
+ * and vdpa-json.c have the rows). Read only; nobody holds anything.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/host/backend.h"
 #include "daemon/host/pci.h"
@@ -89,6 +90,69 @@ static int captured_link_up(struct kernel *k, int ifindex, bool up, struct vnet_
 	return refuse(k, err);
 }
 
+/* Of an interface nic.json tells what a scan does, and nothing of bridge ports. */
+static int captured_netdev_get(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+			       struct vnet_err *err)
+{
+	struct host_scan s = { 0 };
+	int r = captured_links(k, &s, err);
+
+	if (r == 0)
+		r = -ENODEV;
+	for (size_t i = 0; i < s.n_links; i++) {
+		const struct link *l = &s.links[i];
+
+		if (ifindex ? l->ifindex != ifindex : strcmp(l->name, name) != 0)
+			continue;
+		*ret = (struct netdev){ .link = *l };
+		r = 0;
+	}
+	host_scan_done(&s);
+	return r;
+}
+
+static int captured_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	(void)d;
+	return refuse(k, err);
+}
+
+static int captured_netdev_set(struct kernel *k, const struct netdev *d,
+			       const struct netdev_change *c, struct vnet_err *err)
+{
+	(void)d;
+	(void)c;
+	return refuse(k, err);
+}
+
+static int captured_netdev_holder(struct kernel *k, const struct netdev *d, struct holder *ret,
+				  struct vnet_err *err)
+{
+	(void)k;
+	(void)d;
+	(void)ret;
+	(void)err;
+	return 0;
+}
+
+static int captured_port_get(struct kernel *k, const struct netdev *d, struct port *ret,
+			     struct vnet_err *err)
+{
+	(void)ret;
+	return vnet_err_set(err, -ENODATA, VNET_E_FAILED,
+			    "%s is a captured host: what VLANs port %s has was not captured",
+			    k->root, d->link.name);
+}
+
+static int captured_port_set(struct kernel *k, const struct netdev *d, enum port_attr which,
+			     const struct port *p, struct vnet_err *err)
+{
+	(void)d;
+	(void)which;
+	(void)p;
+	return refuse(k, err);
+}
+
 static int captured_holders(struct kernel *k, struct host_scan *s, struct vnet_err *err)
 {
 	(void)k;
@@ -103,6 +167,49 @@ static int captured_fence(struct kernel *k, int group, int *ret_fd)
 	(void)group;
 	(void)ret_fd;
 	return -ENOENT;
+}
+
+static int captured_mgmtdevs(struct kernel *k, struct host_scan *s, struct vnet_err *err)
+{
+	struct captured *c = k->priv;
+	const json_t *vdpa = json_object_get(c->nic, "vdpa"), *row;
+	size_t i;
+	int r;
+
+	if (!vdpa)
+		return 0;
+	s->vdpas = calloc(json_array_size(json_object_get(vdpa, "devices")) + 1, sizeof(*s->vdpas));
+	if (!s->vdpas)
+		return vnet_err_errno(err, -ENOMEM, "read %s/nic.json", k->root);
+	json_array_foreach (json_object_get(vdpa, "devices"), i, row) {
+		const char *name = json_string_value(json_object_get(row, "name"));
+
+		snprintf(s->vdpas[s->n_vdpas++].name, VDPA_NAME_MAX, "%s", name ? name : "");
+	}
+	r = host_mgmtdevs_merge_json(vdpa, s, err);
+	return r < 0 ? vnet_err_wrap(err, "%s/nic.json", k->root) : 0;
+}
+
+static int captured_vdpa_get(struct kernel *k, const char *name, struct vdpa_config *ret,
+			     struct vnet_err *err)
+{
+	(void)k;
+	(void)ret;
+	return vnet_err_errno(err, -EINVAL, "read vDPA device %s", name);
+}
+
+static int captured_vdpa_new(struct kernel *k, const char *name, const struct vdpa_config *c,
+			     struct vnet_err *err)
+{
+	(void)name;
+	(void)c;
+	return refuse(k, err);
+}
+
+static int captured_vdpa_del(struct kernel *k, const char *name, struct vnet_err *err)
+{
+	(void)name;
+	return refuse(k, err);
 }
 
 static void captured_describe(struct kernel *k, struct nic *n)
@@ -128,8 +235,19 @@ static const struct kernel_ops captured_ops = {
 	.vf_get = captured_vf_get,
 	.vf_set = captured_vf_set,
 	.link_up = captured_link_up,
+	.netdev_get = captured_netdev_get,
+	.netdev_add = captured_netdev_add,
+	.netdev_del = captured_netdev_add,
+	.netdev_set = captured_netdev_set,
+	.netdev_holder = captured_netdev_holder,
+	.port_get = captured_port_get,
+	.port_set = captured_port_set,
 	.holders = captured_holders,
 	.fence = captured_fence,
+	.mgmtdevs = captured_mgmtdevs,
+	.vdpa_get = captured_vdpa_get,
+	.vdpa_new = captured_vdpa_new,
+	.vdpa_del = captured_vdpa_del,
 	.describe = captured_describe,
 	.close = captured_close,
 };

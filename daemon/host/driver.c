@@ -334,9 +334,14 @@ int driver_set(struct kernel *k, const char *object, const char *value, struct v
 int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err)
 {
 	_cleanup_close_ int fence = -1;
+	struct pci_addr pf;
 	struct target t;
-	int r = find_target(k, object, &t, err);
+	unsigned index;
+	int r;
 
+	if (vf_object_parse(object, &pf, &index) < 0)
+		return 0;
+	r = find_target(k, object, &t, err);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0 || (!is_vfio(t.now.driver) && function_vfio_dev(k, &t.addr) < 0))

@@ -10,7 +10,6 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
-#define VDPA_DEVICES "sys/bus/vdpa/devices"
 #define IRQS_MAX 128 /* where interrupts are remapped, nearly every one shows it */
 
 static bool has_x86_iommu(struct kernel *k)
@@ -70,21 +69,36 @@ static void innermost_function(const char *path, struct pci_addr *ret)
 	}
 }
 
-static void find_chardev(struct kernel *k, struct vdpa_dev *v)
+int facts_vhost_vdpa(struct kernel *k, const char *name)
 {
-	_cleanup_closedir_ DIR *d = kernel_opendir(k, VDPA_DEVICES "/%s", v->name);
+	_cleanup_closedir_ DIR *d = kernel_opendir(k, VDPA_DEVICES "/%s", name);
+	const struct dirent *e;
+	int n = -1;
+
+	while (d && n < 0 && (e = next_entry(d)))
+		n = suffix_number(e->d_name, "vhost-vdpa-");
+	return n;
+}
+
+bool facts_vdpa_at(struct kernel *k, int number, char ret[static VDPA_NAME_MAX])
+{
+	_cleanup_closedir_ DIR *d = kernel_opendir(k, VDPA_DEVICES);
 	const struct dirent *e;
 
 	while (d && (e = next_entry(d))) {
-		if (suffix_number(e->d_name, "vhost-vdpa-") >= 0)
-			snprintf(v->chardev, sizeof(v->chardev), "/dev/%.20s", e->d_name);
+		if (strlen(e->d_name) < VDPA_NAME_MAX &&
+		    kernel_exists(k, VDPA_DEVICES "/%s/vhost-vdpa-%d", e->d_name, number)) {
+			strcpy(ret, e->d_name);
+			return true;
+		}
 	}
+	return false;
 }
 
 /* As `vdpa mgmtdev` spells it: the parent's bus, where it has one, and its name. */
 static void name_mgmtdev(struct kernel *k, struct vdpa_dev *v, const char *target)
 {
-	char parent[32] = "", bus[16];
+	char parent[32] = "", bus[15];
 	const char *end = strrchr(target, '/'), *start;
 
 	if (!end)
@@ -93,7 +107,7 @@ static void name_mgmtdev(struct kernel *k, struct vdpa_dev *v, const char *targe
 		start--;
 	snprintf(parent, sizeof(parent), "%.*s", (int)(end - start), start);
 	if (kernel_readlink_base(k, bus, sizeof(bus), VDPA_DEVICES "/%s/../subsystem", v->name) > 0)
-		snprintf(v->mgmtdev, sizeof(v->mgmtdev), "%.10s/%.20s", bus, parent);
+		snprintf(v->mgmtdev, sizeof(v->mgmtdev), "%s/%s", bus, parent);
 	else
 		snprintf(v->mgmtdev, sizeof(v->mgmtdev), "%s", parent);
 }
@@ -101,6 +115,7 @@ static void name_mgmtdev(struct kernel *k, struct vdpa_dev *v, const char *targe
 static bool read_vdpa(struct kernel *k, const char *name, struct vdpa_dev *v)
 {
 	char path[SYSFS_PATH_MAX], target[SYSFS_PATH_MAX];
+	int vhost;
 
 	if (strlen(name) >= sizeof(v->name))
 		return false;
@@ -114,8 +129,20 @@ static bool read_vdpa(struct kernel *k, const char *name, struct vdpa_dev *v)
 	if (kernel_readlink_base(k, v->driver, sizeof(v->driver), VDPA_DEVICES "/%s/driver", name) <
 	    0)
 		v->driver[0] = '\0';
-	find_chardev(k, v);
+	vhost = facts_vhost_vdpa(k, name);
+	if (vhost >= 0)
+		snprintf(v->chardev, sizeof(v->chardev), "/dev/vhost-vdpa-%d", vhost);
 	return true;
+}
+
+void facts_vdpa_parent(struct kernel *k, const char *name, char ret[static VDPA_MGMTDEV_MAX])
+{
+	struct vdpa_dev v = { 0 };
+
+	if (read_vdpa(k, name, &v))
+		memcpy(ret, v.mgmtdev, sizeof(v.mgmtdev));
+	else
+		ret[0] = '\0';
 }
 
 static int cmp_vdpa(const void *a, const void *b)
@@ -128,6 +155,7 @@ static int scan_vdpas(struct kernel *k, struct host_scan *s)
 	_cleanup_closedir_ DIR *d = kernel_opendir(k, VDPA_DEVICES);
 	const struct dirent *e;
 
+	s->has_vdpa = d != NULL;
 	while (d && (e = next_entry(d))) {
 		struct vdpa_dev v, *more;
 

@@ -29,7 +29,8 @@ bool holders_parse_node(const char *target, struct holder *h)
 	h->iommu_group = suffix_number(h->node, "/dev/vfio/");
 	if (h->iommu_group < 0)
 		h->iommu_group = suffix_number(h->node, "/dev/vfio/noiommu-");
-	return h->vfio_dev >= 0 || h->iommu_group >= 0 || suffix_number(h->node, "/dev/uio") >= 0;
+	return h->vfio_dev >= 0 || h->iommu_group >= 0 || suffix_number(h->node, "/dev/uio") >= 0 ||
+	       suffix_number(h->node, "/dev/vhost-vdpa-") >= 0;
 }
 
 /* The value of "-name": "guest=vm1,debug-threads=on" or "vm1,process=x"; a comma in
@@ -105,6 +106,14 @@ static bool is_sibling(int procfd)
 	return p && sscanf(p + 1, " %*c %d", &ppid) == 1 && ppid == getppid() && ppid > 1;
 }
 
+void holders_describe(int procfd, struct holder *h)
+{
+	if (file_read_at(procfd, "comm", h->comm, sizeof(h->comm)) < 0)
+		strcpy(h->comm, "?");
+	clean_text(h->comm);
+	read_guest(procfd, h);
+}
+
 static bool known(const struct host_scan *s, const struct holder *h)
 {
 	for (size_t i = s->n_holders; i > 0; i--) {
@@ -124,10 +133,7 @@ static int add_holder(struct host_scan *s, int procfd, struct holder *h)
 
 	if (known(s, h))
 		return 0;
-	if (file_read_at(procfd, "comm", h->comm, sizeof(h->comm)) < 0)
-		strcpy(h->comm, "?");
-	clean_text(h->comm);
-	read_guest(procfd, h);
+	holders_describe(procfd, h);
 	more = reallocarray(s->holders, s->n_holders + 1, sizeof(*more));
 	if (!more)
 		return -ENOMEM;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/host/netdev.h"
 #include "daemon/host/nic.h"
 #include "lib/err.h"
 
@@ -25,6 +26,14 @@ struct vf_change {
 	struct mac mac;
 	struct vlan vlan;
 	bool on; /* trust, spoofchk */
+};
+
+/* A vDPA device as it is asked for, or as far as the kernel tells of it. */
+struct vdpa_config {
+	char mgmtdev[VDPA_MGMTDEV_MAX];
+	struct mac mac;
+	bool has_mac;
+	int mtu, max_vqp; /* 0: not said */
 };
 
 /* The seam. Each returns 0 or a negative errno; callers make the text. Paths of
@@ -41,11 +50,42 @@ struct kernel_ops {
 	int (*vf_set)(struct kernel *k, const struct pci_addr *pf, unsigned index,
 		      const struct vf_change *change, struct vnet_err *err);
 	int (*link_up)(struct kernel *k, int ifindex, bool up, struct vnet_err *err);
+	/* One interface, by @ifindex or where that is 0 by @name. -ENODEV without err:
+	 * there is none. */
+	int (*netdev_get)(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+			  struct vnet_err *err);
+	/* Make one: kind "tun" (a persistent tap, multi_queue) or "macvtap" (lower, mode).
+	 * -EEXIST: something of that name is there. */
+	int (*netdev_add)(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+	/* Take a tap or macvtap away, if it still is what was read into @d. -EBUSY: a
+	 * process has a queue of that tap. */
+	int (*netdev_del)(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+	int (*netdev_set)(struct kernel *k, const struct netdev *d, const struct netdev_change *c,
+			  struct vnet_err *err);
+	/* A process that has a queue of this tap or macvtap: 1 and *ret; 0 nobody that
+	 * can be seen. */
+	int (*netdev_holder)(struct kernel *k, const struct netdev *d, struct holder *ret,
+			     struct vnet_err *err);
+	/* Of an interface that is a port of a Linux bridge. */
+	int (*port_get)(struct kernel *k, const struct netdev *d, struct port *ret,
+			struct vnet_err *err);
+	/* PORT_VLANS: those of @p instead of all that it has; PORT_ISOLATED: the flag. */
+	int (*port_set)(struct kernel *k, const struct netdev *d, enum port_attr which,
+			const struct port *p, struct vnet_err *err);
 	/* /proc/PID/fd: fills holders of *s */
 	int (*holders)(struct kernel *k, struct host_scan *s, struct vnet_err *err);
 	/* Open the VFIO group node of @group and keep it: nobody else can open it
 	 * then. -EBUSY: somebody has it. -ENOENT: no node, nothing to fence. */
 	int (*fence)(struct kernel *k, int group, int *ret_fd);
+	/* Generic netlink family "vdpa". mgmtdevs fills those of *s, and vdpas with names and
+	 * management devices alone; -ENOENT: the kernel has no vDPA. vdpa_get: -ENODEV where
+	 * there is none of that name, -EINVAL where it was not made through the family. */
+	int (*mgmtdevs)(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+	int (*vdpa_get)(struct kernel *k, const char *name, struct vdpa_config *ret,
+			struct vnet_err *err);
+	int (*vdpa_new)(struct kernel *k, const char *name, const struct vdpa_config *c,
+			struct vnet_err *err);
+	int (*vdpa_del)(struct kernel *k, const char *name, struct vnet_err *err);
 	/* libpci: names and capabilities into n */
 	void (*describe)(struct kernel *k, struct nic *n);
 	void (*close)(struct kernel *k);
@@ -55,12 +95,15 @@ struct kernel {
 	const struct kernel_ops *ops;
 	int rootfd;
 	char root[4096]; /* as given; "/" for the real one */
+	char *runtime;	 /* vnetd's runtime directory; NULL: not said */
 	void *priv;	 /* of the back end */
 };
 
 /* "/" gives the real kernel; any other directory what is found there: a captured
  * host, or what a test build registers (kernel_test_open). */
 int kernel_open(struct kernel **ret, const char *root, struct vnet_err *err);
+/* Where knobs keep files of vnetd's own: vdpa-path its links. */
+int kernel_set_runtime(struct kernel *k, const char *dir, struct vnet_err *err);
 struct kernel *kernel_close(struct kernel *k);
 #ifdef VNET_TEST_BACKENDS
 /* 0: the directory is a fake kernel, whose ops are installed; -ENOENT: it is not. */
@@ -84,6 +127,9 @@ int host_scan_holders(struct kernel *k, struct host_scan *ret, struct vnet_err *
 int host_scan_links(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan *ret,
 		  struct vnet_err *err);
+/* vDPA management devices, and which one each vDPA device is of. Not part of
+ * host_scan_nics(): generic netlink as a whole may hang (facts: R3). */
+int host_scan_mgmtdevs(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 
 /* ---- knobs: things of the host that are read and set as a whole (knobs.c) ---- */
 
@@ -97,7 +143,7 @@ struct knob {
 	const char *name; /* "vf-mac" */
 	const char *
 		summary; /* for plan and the manual: "administrative MAC of a VF, set through its PF" */
-	const char *object;    /* "PF", "PF/vfN" or "IFNAME": what the object string is */
+	const char *object;    /* "PF", "PF/vfN", "interface": what the object string is */
 	enum knob_owner owner; /* pool knobs are only ever rolled forward */
 	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
 	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
@@ -107,6 +153,9 @@ struct knob {
 	bool live; /* may be set while a guest has the VF */
 	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
 	bool (*matches)(const char *wanted, const char *actual);
+	/* NULL, or: may @actual be what a set of @after over @before left half way, when its
+	 * worker died? Then the way back goes on from there. */
+	bool (*half_set)(const char *before, const char *after, const char *actual);
 	int (*get)(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 		   struct vnet_err *err);
 	int (*set)(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
@@ -131,12 +180,37 @@ struct knob {
  *                        "BRIDGE trunks 10,20-30 id ID": a row of Open vSwitch's database,
  *                        there also without the interface; "foreign BRIDGE" is read of
  *                        a port without our ID, which is never changed
+ * tap           IFNAME   "queues N": a persistent tap without packet information; N of 2
+ *                        and more: multi-queue, which is all that the kernel keeps of N,
+ *                        so that it reads "queues 2". "absent" deletes it, unless a process
+ *                        has a queue of it (-EBUSY). "foreign KIND" read: another interface
+ *                        has that name; it is never touched.
+ * macvtap       IFNAME   "on LOWER mode M", M: private, vepa, bridge, passthru; "absent"
+ *                        deletes it, unless a process has its node open (-EBUSY);
+ *                        "foreign KIND" as above
+ * net-mac       IFNAME   MAC
+ * net-mtu       IFNAME   "1500"
+ * net-up        IFNAME   "up" "down"
+ * bridge-port   IFNAME   "none"; "BRIDGE": with its default VLAN; "BRIDGE vlan 100": untagged
+ *                        in that alone; "BRIDGE trunk 10,20-30": tagged; both together: the
+ *                        untagged and the tagged ones. Then maybe " isolated". Also read:
+ *                        "BRIDGE vlan 1 default", the same as "BRIDGE"; "MASTER (KIND)",
+ *                        what is no bridge; "BRIDGE vlans ?", others than can be said so.
+ * vdpa          DEVNAME  "MGMTDEV mac M mtu N max_vqp N", each but the first may be left out;
+ *                        "absent" deletes it. Made without a driver, whatever the bus does
+ *                        with new devices. Refuses with -EBUSY where a driver is bound
+ *                        (delete), or where the management device has a device (make).
+ * vdpa-driver   DEVNAME  "none" "vhost_vdpa" "virtio_vdpa"; bound by driver_override, which
+ *                        "none" clears. Refuses with -EBUSY what is in use.
+ * vdpa-path     ID       DEVNAME: RUNTIME/vdpa/ID links to that device's node;
+ *                        "absent" takes the link away ("foreign" read where it leads to
+ *                        no device's node)
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */
 
 /* May the settings of this VF ("PF/vfN") be written: has nobody it open through VFIO?
  * Opens its group for a moment, so only for one that ledger and libvirt call free.
- * -EBUSY: the error says who. 0 also where there is no such VF. */
+ * -EBUSY: the error says who. 0 also where there is no such VF, and for what is none. */
 int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
 #endif

@@ -108,32 +108,32 @@ static int check_link(const struct host_scan *s, const struct link *l, struct vn
 
 /* net/ shows what is in our namespace; the folder itself stays as long as there is
  * an interface in any. */
-static bool has_net(struct kernel *k, const char *bdf)
+static bool has_net(struct kernel *k, const char *dir)
 {
 	_cleanup_closedir_ DIR *d = NULL;
 	const struct dirent *e;
 
-	if (kernel_exists(k, PCI_DEVICES "/%s/net", bdf))
+	if (kernel_exists(k, "%s/net", dir))
 		return true;
-	d = kernel_opendir(k, PCI_DEVICES "/%s", bdf);
+	d = kernel_opendir(k, "%s", dir);
 	while (d && (e = next_entry(d))) {
 		if (suffix_number(e->d_name, "virtio") >= 0 &&
-		    kernel_exists(k, PCI_DEVICES "/%s/%s/net", bdf, e->d_name))
+		    kernel_exists(k, "%s/%s/net", dir, e->d_name))
 			return true;
 	}
 	return false;
 }
 
-static int check_links(struct kernel *k, const struct pci_addr *addr, const char *bdf,
-		       struct vnet_err *err)
+/* Interfaces that the driver of the device at @dir made. */
+static int check_links(struct kernel *k, const char *dir, struct vnet_err *err)
 {
 	struct host_scan s = { 0 };
 	int ifindex[8], r;
 	unsigned n;
 
-	if (!has_net(k, bdf))
+	if (!has_net(k, dir))
 		return 0;
-	n = function_interfaces(k, addr, ifindex, ARRAY_SIZE(ifindex));
+	n = interfaces_below(k, dir, ifindex, ARRAY_SIZE(ifindex));
 	if (!n)
 		return in_use(err, "the host", "its interface is in another network namespace");
 	r = k->ops->links(k, &s, err);
@@ -172,14 +172,33 @@ static int check_uio(struct kernel *k, const char *bdf, struct vnet_err *err)
 
 int check_native_free(struct kernel *k, const struct pci_addr *addr, struct vnet_err *err)
 {
-	char bdf[PCI_ADDR_STR], vdpa[32], how[80];
+	char bdf[PCI_ADDR_STR], dir[64], vdpa[VDPA_NAME_MAX], how[80];
 	int r;
 
-	pci_addr_str(addr, bdf);
+	snprintf(dir, sizeof(dir), PCI_DEVICES "/%s", pci_addr_str(addr, bdf));
 	if (facts_vdpa_of(k, addr, vdpa, sizeof(vdpa))) {
 		snprintf(how, sizeof(how), "vDPA device %s is made from it", vdpa);
 		return in_use(err, "the host", how);
 	}
-	r = check_links(k, addr, bdf, err);
+	r = check_links(k, dir, err);
 	return r < 0 ? r : check_uio(k, bdf, err);
+}
+
+int check_vdpa_free(struct kernel *k, const char *name, struct vnet_err *err)
+{
+	int vhost = facts_vhost_vdpa(k, name), r = 0;
+	char dir[64 + VDPA_NAME_MAX], node[32];
+	struct host_scan s = { 0 };
+
+	snprintf(dir, sizeof(dir), VDPA_DEVICES "/%s", name);
+	if (vhost < 0)
+		return check_links(k, dir, err);
+	snprintf(node, sizeof(node), "/dev/vhost-vdpa-%d", vhost);
+	r = k->ops->holders(k, &s, err);
+	for (size_t i = 0; r == 0 && i < s.n_holders; i++) {
+		if (!strcmp(s.holders[i].node, node))
+			r = refuse_holder(&s.holders[i], err);
+	}
+	host_scan_done(&s);
+	return r;
 }

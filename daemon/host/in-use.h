@@ -3,8 +3,8 @@
 #define VNETD_HOST_IN_USE_H
 /*
  * May a driver be taken off a function? The kernel does not ask: an unbind under a
- * VFIO user never returns, one under a host interface tears it out. Both return 0,
- * or -EBUSY (VNET_E_IN_USE) with who uses it.
+ * VFIO or vDPA user never returns, one under a host interface tears it out. All
+ * return 0, or -EBUSY (VNET_E_IN_USE) with who uses it.
  */
 #include "daemon/host/host.h"
 
@@ -13,4 +13,6 @@
 int check_vfio_free(struct kernel *k, const struct pci_addr *addr, int *ret_fd,
 		    struct vnet_err *err);
 int check_native_free(struct kernel *k, const struct pci_addr *addr, struct vnet_err *err);
+/* A vDPA device: nobody has its node open, no interface of it is in use. */
+int check_vdpa_free(struct kernel *k, const char *name, struct vnet_err *err);
 #endif

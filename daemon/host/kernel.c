@@ -72,10 +72,22 @@ int kernel_open(struct kernel **ret, const char *root, struct vnet_err *err)
 	return 0;
 }
 
+int kernel_set_runtime(struct kernel *k, const char *dir, struct vnet_err *err)
+{
+	char *copy = strdup(dir);
+
+	if (!copy)
+		return vnet_err_errno(err, -ENOMEM, "open kernel at %s", k->root);
+	free(k->runtime);
+	k->runtime = copy;
+	return 0;
+}
+
 struct kernel *kernel_close(struct kernel *k)
 {
 	if (!k)
 		return NULL;
+	free(k->runtime);
 	if (k->ops && k->ops->close)
 		k->ops->close(k);
 	close_fd(k->rootfd);

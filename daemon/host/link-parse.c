@@ -65,12 +65,16 @@ static void parse_info(struct link *l, const struct nlattr *info)
 		else if (nla_type(a) == IFLA_INFO_DATA)
 			data = a;
 	}
-	if (!data || strcmp(l->kind, "tun") != 0)
+	if (!data)
 		return;
 	nla_for_each_nested(a, data, rem)
 	{
-		if (nla_type(a) == IFLA_TUN_PERSIST && nla_len(a) >= 1)
+		if (nla_len(a) < 1)
+			continue;
+		if (!strcmp(l->kind, "tun") && nla_type(a) == IFLA_TUN_PERSIST)
 			l->tap_persistent = *(const uint8_t *)nla_data(a) != 0;
+		if (!strcmp(l->kind, "bridge") && nla_type(a) == IFLA_BR_VLAN_FILTERING)
+			l->vlan_filtering = *(const uint8_t *)nla_data(a) != 0;
 	}
 }
 

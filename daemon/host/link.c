@@ -16,21 +16,13 @@
 #include <time.h>
 
 #include "daemon/host/backend.h"
+#include "daemon/host/link-priv.h"
 #include "lib/cleanup.h"
 
 #define RECEIVE_BUFFER (1024 * 1024)
 #define RETRY_MS 3000 /* ice and i40e: a VF resets for up to 800 ms a call */
 #define RETRY_STEP_MS 50
 #define DUMP_TRIES 5
-
-/* 0 to go on, or a negative errno to end with. */
-typedef int (*reply_fn)(const struct nlmsghdr *h, void *user);
-
-static void cleanup_msg(struct nl_msg **m)
-{
-	nlmsg_free(*m);
-}
-#define _cleanup_msg_ _cleanup_(cleanup_msg)
 
 int link_open(struct nl_sock **ret, struct vnet_err *err)
 {
@@ -62,7 +54,7 @@ struct nl_sock *link_close(struct nl_sock *nl)
 }
 
 /* 1: the answer is complete. */
-static int take_message(const struct nlmsghdr *h, reply_fn reply, void *user, char *extack,
+static int take_message(const struct nlmsghdr *h, link_reply_fn reply, void *user, char *extack,
 			size_t extack_size)
 {
 	const struct nlmsgerr *e;
@@ -90,8 +82,8 @@ static int take_message(const struct nlmsghdr *h, reply_fn reply, void *user, ch
 
 /* Everything up to the answer's end. Messages of an earlier request are passed over.
  * -EINTR: the dump was disturbed, its parts do not fit together. */
-static int take_answer(struct nl_sock *nl, uint32_t seq, reply_fn reply, void *user, char *extack,
-		       size_t extack_size)
+static int take_answer(struct nl_sock *nl, uint32_t seq, link_reply_fn reply, void *user,
+		       char *extack, size_t extack_size)
 {
 	bool disturbed = false;
 
@@ -119,9 +111,8 @@ static int take_answer(struct nl_sock *nl, uint32_t seq, reply_fn reply, void *u
 	}
 }
 
-/* One request and its answer; -errno, and the kernel's words in @extack. */
-static int exchange(struct nl_sock *nl, struct nl_msg *msg, reply_fn reply, void *user,
-		    char *extack, size_t extack_size)
+int link_exchange(struct nl_sock *nl, struct nl_msg *msg, link_reply_fn reply, void *user,
+		  char *extack, size_t extack_size)
 {
 	*extack = '\0';
 	errno = 0;
@@ -130,14 +121,14 @@ static int exchange(struct nl_sock *nl, struct nl_msg *msg, reply_fn reply, void
 	return take_answer(nl, nlmsg_hdr(msg)->nlmsg_seq, reply, user, extack, extack_size);
 }
 
-static int fail(struct vnet_err *err, int code, const char *extack, const char *what)
+int link_fail(struct vnet_err *err, int code, const char *extack, const char *what)
 {
 	if (*extack)
 		return vnet_err_errno(err, code, "%s (%s)", what, extack);
 	return vnet_err_errno(err, code, "%s", what);
 }
 
-static struct nl_msg *new_request(int type, int flags, const void *header, size_t size)
+struct nl_msg *link_request(int type, int flags, const void *header, size_t size)
 {
 	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
 
@@ -189,16 +180,16 @@ static int dump_links(struct nl_sock *nl, struct host_scan *s, struct vnet_err *
 	/* Still disturbed at the last try: what changed is announced as an event. */
 	for (int i = 0; r == -EINTR && i < DUMP_TRIES; i++) {
 		_cleanup_msg_ struct nl_msg *msg =
-			new_request(RTM_GETLINK, NLM_F_DUMP, &ifi, sizeof(ifi));
+			link_request(RTM_GETLINK, NLM_F_DUMP, &ifi, sizeof(ifi));
 
 		if (!msg || nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) < 0)
 			return vnet_err_errno(err, -ENOMEM, "list interfaces");
 		free(s->links);
 		s->links = NULL;
 		s->n_links = 0;
-		r = exchange(nl, msg, take_link, s, extack, sizeof(extack));
+		r = link_exchange(nl, msg, take_link, s, extack, sizeof(extack));
 	}
-	return r < 0 && r != -EINTR ? fail(err, r, extack, "list interfaces") : 0;
+	return r < 0 && r != -EINTR ? link_fail(err, r, extack, "list interfaces") : 0;
 }
 
 static int dump_addresses(struct nl_sock *nl, struct host_scan *s, struct vnet_err *err)
@@ -209,15 +200,15 @@ static int dump_addresses(struct nl_sock *nl, struct host_scan *s, struct vnet_e
 
 	for (int i = 0; r == -EINTR && i < DUMP_TRIES; i++) {
 		_cleanup_msg_ struct nl_msg *msg =
-			new_request(RTM_GETADDR, NLM_F_DUMP, &ifa, sizeof(ifa));
+			link_request(RTM_GETADDR, NLM_F_DUMP, &ifa, sizeof(ifa));
 
 		if (!msg)
 			return vnet_err_errno(err, -ENOMEM, "list addresses");
 		for (size_t j = 0; j < s->n_links; j++)
 			s->links[j].addresses = 0;
-		r = exchange(nl, msg, take_address, s, extack, sizeof(extack));
+		r = link_exchange(nl, msg, take_address, s, extack, sizeof(extack));
 	}
-	return r < 0 && r != -EINTR ? fail(err, r, extack, "list addresses") : 0;
+	return r < 0 && r != -EINTR ? link_fail(err, r, extack, "list addresses") : 0;
 }
 
 /* Not repeated when disturbed: on a router something always changes, and what
@@ -225,16 +216,17 @@ static int dump_addresses(struct nl_sock *nl, struct host_scan *s, struct vnet_e
 static int dump_routes(struct nl_sock *nl, struct host_scan *s, int family, struct vnet_err *err)
 {
 	struct rtmsg rtm = { .rtm_family = (unsigned char)family, .rtm_table = RT_TABLE_MAIN };
-	_cleanup_msg_ struct nl_msg *msg = new_request(RTM_GETROUTE, NLM_F_DUMP, &rtm, sizeof(rtm));
+	_cleanup_msg_ struct nl_msg *msg =
+		link_request(RTM_GETROUTE, NLM_F_DUMP, &rtm, sizeof(rtm));
 	char extack[128] = "";
 	int r;
 
 	if (!msg || nla_put_u32(msg, RTA_TABLE, RT_TABLE_MAIN) < 0)
 		return vnet_err_errno(err, -ENOMEM, "list routes");
-	r = exchange(nl, msg, take_route, s, extack, sizeof(extack));
+	r = link_exchange(nl, msg, take_route, s, extack, sizeof(extack));
 	/* -ENOENT: that table is empty; the others: no such family in this kernel. */
 	if (r < 0 && r != -EINTR && r != -ENOENT && r != -EOPNOTSUPP && r != -EAFNOSUPPORT)
-		return fail(err, r, extack, "list routes");
+		return link_fail(err, r, extack, "list routes");
 	return 0;
 }
 
@@ -274,7 +266,7 @@ int link_get_vfs(struct nl_sock *nl, int ifindex, const struct pci_addr *pf, str
 		 size_t *ret_n, struct vnet_err *err)
 {
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
-	_cleanup_msg_ struct nl_msg *msg = new_request(RTM_GETLINK, 0, &ifi, sizeof(ifi));
+	_cleanup_msg_ struct nl_msg *msg = link_request(RTM_GETLINK, 0, &ifi, sizeof(ifi));
 	struct vf_answer answer = { .pf = pf };
 	char extack[128], what[64], addr[PCI_ADDR_STR];
 	int r;
@@ -282,10 +274,10 @@ int link_get_vfs(struct nl_sock *nl, int ifindex, const struct pci_addr *pf, str
 	snprintf(what, sizeof(what), "read VFs of PF %s", pci_addr_str(pf, addr));
 	if (!msg || nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS) < 0)
 		return vnet_err_errno(err, -ENOMEM, "%s", what);
-	r = exchange(nl, msg, take_vfs, &answer, extack, sizeof(extack));
+	r = link_exchange(nl, msg, take_vfs, &answer, extack, sizeof(extack));
 	if (r < 0) {
 		free(answer.vfs);
-		return fail(err, r, extack, what);
+		return link_fail(err, r, extack, what);
 	}
 	*ret = answer.vfs;
 	*ret_n = answer.n;
@@ -333,7 +325,7 @@ static int try_set_vf(struct nl_sock *nl, int ifindex, unsigned index, const str
 		      char *extack, size_t extack_size)
 {
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
-	_cleanup_msg_ struct nl_msg *msg = new_request(RTM_SETLINK, 0, &ifi, sizeof(ifi));
+	_cleanup_msg_ struct nl_msg *msg = link_request(RTM_SETLINK, 0, &ifi, sizeof(ifi));
 	struct nlattr *list, *info;
 
 	if (!msg)
@@ -344,7 +336,7 @@ static int try_set_vf(struct nl_sock *nl, int ifindex, unsigned index, const str
 		return -ENOMEM;
 	nla_nest_end(msg, info);
 	nla_nest_end(msg, list);
-	return exchange(nl, msg, NULL, NULL, extack, extack_size);
+	return link_exchange(nl, msg, NULL, NULL, extack, extack_size);
 }
 
 static const char *attr_words(enum vf_attr which)
@@ -374,7 +366,7 @@ int link_set_vf(struct nl_sock *nl, int ifindex, unsigned index, const struct vf
 		return 0;
 	snprintf(what, sizeof(what), "set %s of VF %u through interface %d",
 		 attr_words(change->which), index, ifindex);
-	return fail(err, r, extack, what);
+	return link_fail(err, r, extack, what);
 }
 
 int link_set_up(struct nl_sock *nl, int ifindex, bool up, struct vnet_err *err)
@@ -383,13 +375,13 @@ int link_set_up(struct nl_sock *nl, int ifindex, bool up, struct vnet_err *err)
 				 .ifi_index = ifindex,
 				 .ifi_flags = up ? IFF_UP : 0,
 				 .ifi_change = IFF_UP };
-	_cleanup_msg_ struct nl_msg *msg = new_request(RTM_SETLINK, 0, &ifi, sizeof(ifi));
+	_cleanup_msg_ struct nl_msg *msg = link_request(RTM_SETLINK, 0, &ifi, sizeof(ifi));
 	char extack[128] = "", what[64];
 	int r;
 
 	snprintf(what, sizeof(what), "set interface %d %s", ifindex, up ? "up" : "down");
 	if (!msg)
 		return vnet_err_errno(err, -ENOMEM, "%s", what);
-	r = exchange(nl, msg, NULL, NULL, extack, sizeof(extack));
-	return r < 0 ? fail(err, r, extack, what) : 0;
+	r = link_exchange(nl, msg, NULL, NULL, extack, sizeof(extack));
+	return r < 0 ? link_fail(err, r, extack, what) : 0;
 }

@@ -28,6 +28,27 @@ int link_set_vf(struct nl_sock *nl, int ifindex, unsigned index, const struct vf
 		struct vnet_err *err);
 int link_set_up(struct nl_sock *nl, int ifindex, bool up, struct vnet_err *err);
 
+/* ---- link-netdev.c: what kernel_ops wants of one interface ---- */
+
+int link_get(struct nl_sock *nl, const char *name, int ifindex, struct netdev *ret,
+	     struct vnet_err *err);
+int link_add_macvtap(struct nl_sock *nl, const struct netdev *d, struct vnet_err *err);
+int link_del(struct nl_sock *nl, const struct netdev *d, struct vnet_err *err);
+int link_set(struct nl_sock *nl, const struct netdev *d, const struct netdev_change *c,
+	     struct vnet_err *err);
+/* One RTM_NEWLINK; 0 or -EBADMSG. */
+int link_parse_netdev(const struct nlmsghdr *h, struct netdev *ret);
+
+/* ---- link-bridge.c ---- */
+
+int link_get_port(struct nl_sock *nl, const struct netdev *d, struct port *ret,
+		  struct vnet_err *err);
+int link_set_port(struct nl_sock *nl, const struct netdev *d, enum port_attr which,
+		  const struct port *p, struct vnet_err *err);
+/* One RTM_NEWLINK of family AF_BRIDGE. 1: it is what the bridge says of port @ifindex;
+ * 0: another's; -EBADMSG. */
+int link_parse_port(const struct nlmsghdr *h, int ifindex, struct port *ret);
+
 /* ---- link-parse.c ---- */
 
 /* One RTM_NEWLINK; 0 or -EBADMSG. */

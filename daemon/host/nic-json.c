@@ -5,7 +5,7 @@
  * is left out, so that 4096 VFs make a small message:
  *
  * links: [{ifindex, name, kind, mac, permMac, up, carrier, mtu, master, lower, pci,
- *	    addresses, routes, tapPersistent}]
+ *	    addresses, routes, tapPersistent, vlanFiltering}]
  * vfs:	  [{pf, index, mac, vlan: "100 qos 3", trust, spoofchk, linkState, minTxMbps,
  *	    maxTxMbps}]
  * nics:  {nics: [{addr, kind, network, class, vendor, device, subvendor, subdevice,
@@ -14,7 +14,7 @@
  *	    autoprobe, pf, vfIndex, vfioDev, ifindex: []}],
  *	   links,
  *	   holders: [{pid, comm, guest, iommuGroup, vfioDev, node}],
- *	   vdpas: [{name, mgmtdev, driver, chardev, pci}],
+ *	   vdpas: [{name, mgmtdev, driver, chardev, pci}], hasVdpa,
  *	   iommufd, vfioPci, intrRemap, unsafeInterrupts}
  *
  * A VF of nics that names no class is described as the first VF of its PF is.
@@ -199,6 +199,7 @@ static json_t *link_to_json(const struct link *l)
 	put_int(o, "addresses", l->addresses, 0);
 	put_int(o, "routes", l->routes, 0);
 	put_bool(o, "tapPersistent", l->tap_persistent);
+	put_bool(o, "vlanFiltering", l->vlan_filtering);
 	return o;
 }
 
@@ -222,6 +223,7 @@ static void link_from_json(struct row *row, void *ret)
 	l->addresses = get_small(row, "addresses", 0);
 	l->routes = get_small(row, "routes", 0);
 	l->tap_persistent = get_bool(row, "tapPersistent");
+	l->vlan_filtering = get_bool(row, "vlanFiltering");
 }
 
 json_t *host_links_to_json(const struct host_scan *s)
@@ -459,6 +461,7 @@ json_t *host_nics_to_json(const struct host_scan *s)
 	json_put(o, "links", host_links_to_json(s));
 	json_put(o, "holders", host_holders_to_json(s));
 	json_put(o, "vdpas", vdpas);
+	json_put_bool(o, "hasVdpa", s->has_vdpa);
 	json_put_bool(o, "iommufd", s->has_iommufd);
 	json_put_bool(o, "vfioPci", s->has_vfio_pci);
 	json_put_bool(o, "tun", s->has_tun);
@@ -485,6 +488,7 @@ int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err 
 	if (r == 0)
 		r = get_rows(json_object_get(j, "vdpas"), sizeof(*s.vdpas), vdpa_from_json,
 			     (void **)&s.vdpas, &s.n_vdpas, err);
+	s.has_vdpa = get_bool(&row, "hasVdpa");
 	s.has_iommufd = get_bool(&row, "iommufd");
 	s.has_vfio_pci = get_bool(&row, "vfioPci");
 	s.has_tun = get_bool(&row, "tun");
@@ -501,9 +505,11 @@ int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err 
 		return r;
 	}
 	describe_like_first(&s);
-	/* The other part stays with *ret. */
+	/* The other parts stay with *ret. */
 	s.vfs = take_ptr(ret->vfs);
 	s.n_vfs = ret->n_vfs;
+	s.mgmtdevs = take_ptr(ret->mgmtdevs);
+	s.n_mgmtdevs = ret->n_mgmtdevs;
 	host_scan_done(ret);
 	*ret = s;
 	return 0;

@@ -77,6 +77,7 @@ void host_scan_done(struct host_scan *s)
 	free(s->vfs);
 	free(s->holders);
 	free(s->vdpas);
+	free(s->mgmtdevs);
 	free(s->by_vf);
 	free(s->by_group);
 	*s = (struct host_scan){ 0 };

@@ -78,7 +78,7 @@ struct link {
 	int addresses;	     /* other than link-local */
 	int routes; /* main-table routes through it, other than link-local and its own subnets */
 	bool tap_persistent;
-	bool vlan_filtering; /* of a bridge */
+	bool vlan_filtering; /* a bridge that heeds its ports' VLANs */
 };
 
 /* Attributes that a PF's driver reports for one VF (IFLA_VF_INFO). */
@@ -102,9 +102,23 @@ struct holder {
 	char node[48];		    /* the path, for the text */
 };
 
+#define VDPA_NAME_MAX 32
+#define VDPA_MGMTDEV_MAX 48
+
+/* What vDPA devices are made of. Only those that can make network devices. */
+struct vdpa_mgmtdev {
+	char name[VDPA_MGMTDEV_MAX]; /* "pci/0000:01:00.2", "vdpasim_net" */
+	struct pci_addr pci;	     /* where its bus is pci */
+	uint64_t features;	     /* virtio's, that its devices may have */
+	int max_vqs;		     /* of all kinds; -1 unknown */
+	/* What a new device may be given, as far as that shows beforehand. */
+	bool takes_mac, takes_mtu, takes_vqp;
+};
+
 struct vdpa_dev {
-	char name[32];
-	char mgmtdev[32]; /* "pci/0000:01:00.2", "vdpasim_net"; parent as sysfs shows it */
+	char name[VDPA_NAME_MAX];
+	/* The parent as sysfs shows it, until the kernel was asked (mgmtdevs). */
+	char mgmtdev[VDPA_MGMTDEV_MAX];
 	char driver[DRIVER_NAME_MAX];
 	char chardev[32];    /* "/dev/vhost-vdpa-0" or "" */
 	struct pci_addr pci; /* of the parent, where it is a PCI function */
@@ -127,6 +141,9 @@ struct host_scan {
 	bool has_vhost_vdpa;	     /* driver directory present */
 	int intr_remap;		     /* 1 remapped, 0 not, -1 cannot tell (not x86) */
 	bool unsafe_interrupts;	     /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
+	struct vdpa_mgmtdev *mgmtdevs; /* sorted by name */
+	size_t n_mgmtdevs;
+	bool has_vdpa; /* there is a vDPA bus, so there may be management devices */
 	uint32_t *by_vf; /* nic.c: places of the VFs in nics, by PF and index; or NULL */
 	size_t n_by_vf;
 	uint32_t *by_group; /* places of what has an IOMMU group, by group and address; or NULL */
@@ -147,7 +164,7 @@ struct vf_attrs *host_scan_vf_attrs(const struct host_scan *s, const struct pci_
 				    unsigned index);
 
 /* The worker's answers; VF attributes are asked separately, so that a stuck PF hides
- * its own alone. Decoding fills its part of *ret only. "nics" is everything else. */
+ * its own alone, and so are vDPA management devices. Decoding fills its part of *ret only. "nics" is everything else. */
 json_t *host_nics_to_json(const struct host_scan *s);
 int host_nics_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err);
 json_t *host_holders_to_json(const struct host_scan *s);
@@ -158,4 +175,8 @@ json_t *host_vfs_to_json(const struct host_scan *s);
 /* Replaces the rows of one PF, keeps the order. */
 int host_vfs_merge_json(const json_t *j, const struct pci_addr *pf, struct host_scan *s,
 			struct vnet_err *err);
+/* vdpa-json.c: management devices, and which one each vDPA device is of. Merging
+ * replaces the former, and says the latter of the devices that *s has. */
+json_t *host_mgmtdevs_to_json(const struct host_scan *s);
+int host_mgmtdevs_merge_json(const json_t *j, struct host_scan *s, struct vnet_err *err);
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The real kernel: sysfs below the root, rtnetlink, /proc and /dev/vfio. */
+/* The real kernel: sysfs below the root, netlink, /proc and /dev/vfio. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,10 +9,13 @@
 #include "daemon/host/holders.h"
 #include "daemon/host/link.h"
 #include "daemon/host/pci.h"
+#include "daemon/host/tun.h"
+#include "daemon/host/vdpa.h"
 #include "lib/cleanup.h"
 
 struct real {
 	struct nl_sock *nl; /* opened when first needed */
+	struct vdpa vdpa;
 	struct pci pci;
 };
 
@@ -82,6 +85,64 @@ static int real_link_up(struct kernel *k, int ifindex, bool up, struct vnet_err 
 	return r < 0 ? r : link_set_up(real->nl, ifindex, up, err);
 }
 
+static int real_netdev_get(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+			   struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_get(real->nl, name, ifindex, ret, err);
+}
+
+static int real_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r;
+
+	if (!strcmp(d->link.kind, "tun"))
+		return tun_make_tap(k, d->link.name, d->multi_queue, err);
+	r = need_netlink(k, err);
+	return r < 0 ? r : link_add_macvtap(real->nl, d, err);
+}
+
+static int real_netdev_del(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	_cleanup_close_ int fence = -1;
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	if (r == 0 && !strcmp(d->link.kind, "tun"))
+		r = tun_fence(k, d, &fence, err);
+	return r < 0 ? r : link_del(real->nl, d, err);
+}
+
+static int real_netdev_set(struct kernel *k, const struct netdev *d, const struct netdev_change *c,
+			   struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_set(real->nl, d, c, err);
+}
+
+static int real_port_get(struct kernel *k, const struct netdev *d, struct port *ret,
+			 struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_get_port(real->nl, d, ret, err);
+}
+
+static int real_port_set(struct kernel *k, const struct netdev *d, enum port_attr which,
+			 const struct port *p, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+	int r = need_netlink(k, err);
+
+	return r < 0 ? r : link_set_port(real->nl, d, which, p, err);
+}
+
 static int real_fence(struct kernel *k, int group, int *ret_fd)
 {
 	char path[64];
@@ -99,6 +160,36 @@ static int real_fence(struct kernel *k, int group, int *ret_fd)
 	return 0;
 }
 
+static int real_mgmtdevs(struct kernel *k, struct host_scan *s, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_mgmtdevs(&real->vdpa, s, err);
+}
+
+static int real_vdpa_get(struct kernel *k, const char *name, struct vdpa_config *ret,
+			 struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_get(&real->vdpa, name, ret, err);
+}
+
+static int real_vdpa_new(struct kernel *k, const char *name, const struct vdpa_config *c,
+			 struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_new(&real->vdpa, name, c, err);
+}
+
+static int real_vdpa_del(struct kernel *k, const char *name, struct vnet_err *err)
+{
+	struct real *real = k->priv;
+
+	return vdpa_del(&real->vdpa, name, err);
+}
+
 static void real_describe(struct kernel *k, struct nic *n)
 {
 	struct real *real = k->priv;
@@ -111,6 +202,7 @@ static void real_close(struct kernel *k)
 	struct real *real = k->priv;
 
 	link_close(real->nl);
+	vdpa_done(&real->vdpa);
 	pci_done(&real->pci);
 	free(real);
 }
@@ -122,8 +214,19 @@ static const struct kernel_ops real_ops = {
 	.vf_get = real_vf_get,
 	.vf_set = real_vf_set,
 	.link_up = real_link_up,
+	.netdev_get = real_netdev_get,
+	.netdev_add = real_netdev_add,
+	.netdev_del = real_netdev_del,
+	.netdev_set = real_netdev_set,
+	.netdev_holder = holders_of_queue,
+	.port_get = real_port_get,
+	.port_set = real_port_set,
 	.holders = holders_scan,
 	.fence = real_fence,
+	.mgmtdevs = real_mgmtdevs,
+	.vdpa_get = real_vdpa_get,
+	.vdpa_new = real_vdpa_new,
+	.vdpa_del = real_vdpa_del,
 	.describe = real_describe,
 	.close = real_close,
 };

@@ -526,8 +526,10 @@ int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err
 		host_scan_done(&s);
 		return r;
 	}
-	s.vfs = take_ptr(ret->vfs); /* the other part stays with *ret */
+	s.vfs = take_ptr(ret->vfs); /* the other parts stay with *ret */
 	s.n_vfs = ret->n_vfs;
+	s.mgmtdevs = take_ptr(ret->mgmtdevs);
+	s.n_mgmtdevs = ret->n_mgmtdevs;
 	host_scan_done(ret);
 	*ret = s;
 	return 0;

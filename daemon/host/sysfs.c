@@ -86,26 +86,32 @@ static unsigned interfaces_in(struct kernel *k, const char *dir, int *ret, unsig
 	return n;
 }
 
-unsigned function_interfaces(struct kernel *k, const struct pci_addr *addr, int *ret, unsigned max)
+unsigned interfaces_below(struct kernel *k, const char *dir, int *ret, unsigned max)
 {
-	_cleanup_closedir_ DIR *d = NULL;
-	char path[SYSFS_PATH_MAX / 4], net[SYSFS_PATH_MAX], bdf[PCI_ADDR_STR];
+	_cleanup_closedir_ DIR *d = kernel_opendir(k, "%s", dir);
+	char net[SYSFS_PATH_MAX];
 	const struct dirent *e;
 	unsigned n = 0;
 
-	snprintf(path, sizeof(path), PCI_DEVICES "/%s", pci_addr_str(addr, bdf));
-	d = kernel_opendir(k, "%s", path);
 	while (d && (e = next_entry(d))) {
 		/* A virtio NIC's interface hangs below the virtio device. */
 		if (!strcmp(e->d_name, "net"))
-			snprintf(net, sizeof(net), "%s/net", path);
+			snprintf(net, sizeof(net), "%.128s/net", dir);
 		else if (suffix_number(e->d_name, "virtio") >= 0)
-			snprintf(net, sizeof(net), "%s/%.64s/net", path, e->d_name);
+			snprintf(net, sizeof(net), "%.128s/%.64s/net", dir, e->d_name);
 		else
 			continue;
 		n = interfaces_in(k, net, ret, n, max);
 	}
 	return n;
+}
+
+unsigned function_interfaces(struct kernel *k, const struct pci_addr *addr, int *ret, unsigned max)
+{
+	char dir[SYSFS_PATH_MAX / 4], bdf[PCI_ADDR_STR];
+
+	snprintf(dir, sizeof(dir), PCI_DEVICES "/%s", pci_addr_str(addr, bdf));
+	return interfaces_below(k, dir, ret, max);
 }
 
 /* In switchdev mode the PF's net/ lists its uplink and a representor for each VF:

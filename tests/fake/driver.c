@@ -234,6 +234,7 @@ int unbind_driver(struct fake *f, const char *bdf)
 	} else {
 		if (get_number(f, 0, PCI_DEV "/%s/sriov_numvfs", bdf) > 0)
 			react_numvfs(f, bdf, "0");
+		drop_vdpas(f, bdf);
 		drop_link(f, bdf);
 	}
 	take_away(f, PCI_DRV "/%s/%s", driver, bdf);

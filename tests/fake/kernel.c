@@ -76,6 +76,8 @@ static int react(struct fake *f, const char *path, const char *value)
 		return react_unbind(f, name, value);
 	if (strcmp(path, "sys/bus/pci/drivers_probe") == 0)
 		return react_probe(f, value);
+	if (strncmp(path, VDPA_BUS "/", strlen(VDPA_BUS "/")) == 0)
+		return react_vdpa(f, path + strlen(VDPA_BUS "/"), value);
 	if (!is_there(f, "%s", path))
 		return -ENOENT;
 	return put_file(f, value, "%s", path);
@@ -325,11 +327,13 @@ static void describe_holder(struct fake *f, const json_t *row, struct holder *h)
 	const char *bdf = json_string_value(json_object_get(row, "address"));
 	const char *comm = json_string_value(json_object_get(row, "comm"));
 	const char *guest = json_string_value(json_object_get(row, "guest"));
+	const char *node = json_string_value(json_object_get(row, "node"));
 
 	*h = (struct holder){ .iommu_group = -1, .vfio_dev = -1 };
 	h->pid = (pid_t)json_integer_value(json_object_get(row, "pid"));
 	snprintf(h->comm, sizeof(h->comm), "%s", comm ? comm : "qemu-system-x86");
 	snprintf(h->guest, sizeof(h->guest), "%s", guest ? guest : "");
+	snprintf(h->node, sizeof(h->node), "%s", node ? node : "");
 	if (!bdf)
 		return;
 	if (json_is_true(json_object_get(row, "cdev"))) {
@@ -354,10 +358,11 @@ static int fake_holders(struct kernel *k, struct host_scan *s, struct vnet_err *
 	rows = json_object_get(f.doc, "holders");
 	list = calloc(json_array_size(rows) + 1, sizeof(*list));
 	if (list) {
-		json_array_foreach (rows, i, row)
-			describe_holder(&f, row, &list[i]);
 		s->holders = list;
-		s->n_holders = json_array_size(rows);
+		json_array_foreach (rows, i, row) {
+			if (!json_object_get(row, "interface")) /* of a tap: netdev_holder */
+				describe_holder(&f, row, &list[s->n_holders++]);
+		}
 	}
 	fake_end_look(&f);
 	return list ? 0 : kernel_says(err, -ENOMEM, "holders of", k->root);
@@ -455,8 +460,19 @@ static const struct kernel_ops fake_ops = {
 	.vf_get = fake_vf_get,
 	.vf_set = fake_vf_set,
 	.link_up = fake_link_up,
+	.netdev_get = fake_netdev_get,
+	.netdev_add = fake_netdev_add,
+	.netdev_del = fake_netdev_del,
+	.netdev_set = fake_netdev_set,
+	.netdev_holder = fake_netdev_holder,
+	.port_get = fake_port_get,
+	.port_set = fake_port_set,
 	.holders = fake_holders,
 	.fence = fake_fence,
+	.mgmtdevs = fake_mgmtdevs,
+	.vdpa_get = fake_vdpa_get,
+	.vdpa_new = fake_vdpa_new,
+	.vdpa_del = fake_vdpa_del,
 	.describe = fake_describe,
 };
 

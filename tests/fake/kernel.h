@@ -12,9 +12,23 @@
  *	  links		rows as nic-json.c spells them
  *	  vfs		{PF: rows as nic-json.c spells them}
  *	  holders	[{address, pid, comm, guest, cdev}]: who has a function open by
- *			VFIO; cdev: by its device node, else by its group
+ *			VFIO; cdev: by its device node, else by its group. With interface
+ *			(a name) instead of address: who has a queue of a tap or macvtap
+ *	  netdevs	{INTERFACE: {multiQueue, ip, mode, defaultPvid, port}}: what links
+ *			do not say of taps, macvtaps and bridges; port: {pvid, trunk,
+ *			isolated} of one that is in a bridge, "10,20-30" its tagged VLANs
+ *	  holders	[{address, pid, comm, guest, cdev, node}]: who has a function open
+ *			by VFIO; cdev: by its device node, else by its group; or, without
+ *			an address, a node: "/dev/vhost-vdpa-0"
  *	  functions	{ADDRESS: {nativeDriver, vendorName, deviceName, flr, ari, acs,
- *			msixVectors, vfDriver, vf}}; vf: the record a new VF of it gets
+ *			msixVectors, vfDriver, vf, mgmtdev}}; vf: the record a new VF of
+ *			it gets; mgmtdev: its native driver makes such a vDPA management
+ *			device, "pci/ADDRESS"
+ *	  mgmtdevs	[{name, features: "0x..", maxVqs, takes: ["mac", "mtu",
+ *			"max_vqp"], hidden}]: vDPA management devices of no function;
+ *			hidden: the next so many looks do not show it
+ *	  vdpas		{NAME: {mgmtdev, mac, mtu, maxVqp}}: vDPA devices; they are below
+ *			sys/bus/vdpa too
  *	  acs		new VFs get an IOMMU group each, else that of their PF
  *	  cdev		binding to VFIO makes a device node too
  *	writes.log	every write, done or refused, a line each, tab-separated:
@@ -30,8 +44,14 @@
  * fail it replaces whole (mv), or makes before anything runs.
  *
  * Operations: write:PATH, vf_set:{mac,vlan,trust,spoofchk}:PF/vfN, link_up:NAME,
- * fence:GROUP, links, holders, vf_get:PF. As on the real kernel, taking away a
+ * netdev_add:NAME, netdev_del:NAME, netdev_set:{mac,mtu,master}:NAME,
+ * port_set:{vlans,isolated}:NAME; and looks, which are not logged: fence:GROUP, links,
+ * holders, vf_get:PF, netdev_get:NAME, netdev_holder, port_get:NAME. Written values:
+ * "tap one", "tap many", "macvtap on IFINDEX mode MODE"; of VLANs "PVID/TRUNK". As on the real kernel, taking away a
  * VFIO device that somebody holds does not return until it is let go.
+ * fence:GROUP, links, holders, vf_get:PF, mgmtdevs, vdpa_get:NAME, vdpa_new:NAME,
+ * vdpa_del:NAME. As on the real kernel, taking away a VFIO or vDPA device that
+ * somebody holds does not return until it is let go.
  */
 #include "daemon/host/host.h"
 

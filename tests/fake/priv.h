@@ -47,6 +47,8 @@ void get_target(struct fake *f, char *buf, size_t size, const char *fmt, ...)
 
 /* A number in fake.json that counts up: what it was */
 int take_number(struct fake *f, const char *field, int first);
+/* An object in @parent, made when it is absent */
+json_t *member_object(json_t *parent, const char *field);
 /* functions[ADDRESS], made when it is absent */
 json_t *function_of(struct fake *f, const char *bdf);
 const char *function_text(struct fake *f, const char *bdf, const char *field); /* or NULL */
@@ -67,8 +69,33 @@ int unbind_driver(struct fake *f, const char *bdf);
 int group_of(struct fake *f, const char *bdf);
 /* Does somebody have the function open? @group: or another one of its group */
 bool vfio_held(struct fake *f, const char *bdf, bool group);
+
+/* netdev.c: the operations of kernel_ops of that name */
+int fake_netdev_get(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
+		    struct vnet_err *err);
+int fake_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+int fake_netdev_del(struct kernel *k, const struct netdev *d, struct vnet_err *err);
+int fake_netdev_set(struct kernel *k, const struct netdev *d, const struct netdev_change *c,
+		    struct vnet_err *err);
+int fake_netdev_holder(struct kernel *k, const struct netdev *d, struct holder *ret,
+		       struct vnet_err *err);
+int fake_port_get(struct kernel *k, const struct netdev *d, struct port *ret, struct vnet_err *err);
+int fake_port_set(struct kernel *k, const struct netdev *d, enum port_attr which,
+		  const struct port *p, struct vnet_err *err);
+
 #define PCI_DEV "sys/bus/pci/devices"
 #define PCI_DRV "sys/bus/pci/drivers"
+/* vdpa.c: generic netlink, the bus; what hangs from a function that goes */
+#define VDPA_BUS "sys/bus/vdpa"
+int fake_mgmtdevs(struct kernel *k, struct host_scan *s, struct vnet_err *err);
+int fake_vdpa_get(struct kernel *k, const char *name, struct vdpa_config *ret,
+		  struct vnet_err *err);
+int fake_vdpa_new(struct kernel *k, const char *name, const struct vdpa_config *c,
+		  struct vnet_err *err);
+int fake_vdpa_del(struct kernel *k, const char *name, struct vnet_err *err);
+/* @path: below the bus */
+int react_vdpa(struct fake *f, const char *path, const char *value);
+void drop_vdpas(struct fake *f, const char *bdf);
 /* "../../../.." from the device's own directory up to sys/ */
 const char *up_to_sys(struct fake *f, const char *bdf, char buf[static FAKE_PATH_MAX]);
 /* "devices/pci0000:00/…/BDF", below sys/ */

@@ -120,7 +120,7 @@ int take_number(struct fake *f, const char *field, int first)
 	return n;
 }
 
-static json_t *member_object(json_t *parent, const char *field)
+json_t *member_object(json_t *parent, const char *field)
 {
 	json_t *o = json_object_get(parent, field);
 

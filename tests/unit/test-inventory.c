@@ -484,7 +484,7 @@ int main(int argc, char **argv)
 	};
 
 	/* --worker --root DIR --runtime DIR, as worker.c starts its own binary */
-	if (argc > 3 && strcmp(argv[1], "--worker") == 0)
-		return worker_main(3, argv[3]);
+	if (argc > 5 && strcmp(argv[1], "--worker") == 0)
+		return worker_main(3, argv[3], argv[5]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

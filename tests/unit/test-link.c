@@ -2,6 +2,7 @@
 /* rtnetlink messages as the kernel sends them, byte by byte. */
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <setjmp.h>
@@ -115,6 +116,134 @@ static void test_link(void **state)
 	assert_false(l.has_mac || l.pci.set || l.up || l.carrier);
 	m.h.nlmsg_len = NLMSG_HDRLEN + 4;
 	assert_int_equal(link_parse(&m.h, &l), -EBADMSG);
+}
+
+static void put_u8(uint16_t type, uint8_t v)
+{
+	put(type, &v, sizeof(v));
+}
+
+static void begin_kind(int ifindex, const char *kind, struct nlattr **ret_info,
+		       struct nlattr **ret_data)
+{
+	begin_link(ifindex, 0);
+	*ret_info = nest(IFLA_LINKINFO);
+	put(IFLA_INFO_KIND, kind, strlen(kind) + 1);
+	*ret_data = nest(IFLA_INFO_DATA | NLA_F_NESTED);
+}
+
+static int parse_netdev(struct nlattr *info, struct nlattr *data, struct netdev *ret)
+{
+	end(data);
+	end(info);
+	return link_parse_netdev(&m.h, ret);
+}
+
+static void test_netdev(void **state)
+{
+	struct nlattr *info, *data;
+	uint16_t pvid = 7;
+	struct netdev d;
+
+	(void)state;
+	begin_kind(7, "tun", &info, &data);
+	put_u8(IFLA_TUN_TYPE, 2); /* IFF_TAP */
+	put_u8(IFLA_TUN_PERSIST, 1);
+	put_u8(IFLA_TUN_MULTI_QUEUE, 1);
+	put_u32(IFLA_TUN_NUM_QUEUES, 3);
+	put_u32(IFLA_TUN_NUM_DISABLED_QUEUES, 1);
+	assert_int_equal(parse_netdev(info, data, &d), 0);
+	assert_true(d.link.tap_persistent && d.multi_queue && !d.ip);
+	assert_int_equal(d.queues, 4);
+
+	begin_kind(8, "tun", &info, &data);
+	put_u8(IFLA_TUN_TYPE, 1); /* IFF_TUN */
+	put(IFLA_TUN_PERSIST, NULL, 0);
+	assert_int_equal(parse_netdev(info, data, &d), 0);
+	assert_true(d.ip && !d.multi_queue && !d.link.tap_persistent);
+
+	begin_kind(9, "macvtap", &info, &data);
+	put_u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_PASSTHRU);
+	assert_int_equal(parse_netdev(info, data, &d), 0);
+	assert_string_equal(d.mode, "passthru");
+
+	begin_kind(10, "bridge", &info, &data);
+	put_u8(IFLA_BR_VLAN_FILTERING, 1);
+	put(IFLA_BR_VLAN_DEFAULT_PVID, &pvid, sizeof(pvid));
+	assert_int_equal(parse_netdev(info, data, &d), 0);
+	assert_true(d.link.vlan_filtering);
+	assert_int_equal(d.default_pvid, 7);
+
+	begin_kind(11, "dummy", &info, &data);
+	put_u8(IFLA_BR_VLAN_FILTERING, 1); /* the number means something else there */
+	assert_int_equal(parse_netdev(info, data, &d), 0);
+	assert_false(d.link.vlan_filtering);
+}
+
+static void put_vlan(uint16_t vid, uint16_t flags)
+{
+	struct bridge_vlan_info v = { .flags = flags, .vid = vid };
+
+	put(IFLA_BRIDGE_VLAN_INFO, &v, sizeof(v));
+}
+
+static struct nlattr *begin_port(bool of_bridge)
+{
+	struct ifinfomsg ifi = { .ifi_family = AF_BRIDGE, .ifi_index = 7 };
+	struct nlattr *info;
+
+	begin(RTM_NEWLINK, &ifi, sizeof(ifi));
+	info = nest(IFLA_PROTINFO | NLA_F_NESTED);
+	if (of_bridge) {
+		put_u8(IFLA_BRPORT_STATE, 3);
+		put_u8(IFLA_BRPORT_ISOLATED, 1);
+	} else {
+		put_u8(IFLA_BRPORT_LEARNING, 1);
+	}
+	end(info);
+	return nest(IFLA_AF_SPEC | NLA_F_NESTED);
+}
+
+static void test_port(void **state)
+{
+	struct nlattr *spec;
+	struct port p = { 0 };
+
+	(void)state;
+	spec = begin_port(true);
+	put_vlan(5, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED);
+	put_vlan(10, 0);
+	put_vlan(20, BRIDGE_VLAN_INFO_RANGE_BEGIN);
+	put_vlan(30, BRIDGE_VLAN_INFO_RANGE_END);
+	put(IFLA_BRIDGE_VLAN_INFO, "x", 1); /* too short */
+	end(spec);
+	assert_int_equal(link_parse_port(&m.h, 7, &p), 1);
+	assert_true(p.isolated && !p.vlans.odd);
+	assert_int_equal(p.vlans.pvid, 5);
+	assert_int_equal(p.vlans.n, 2);
+	assert_int_equal(p.vlans.range[0].last, 10);
+	assert_int_equal(p.vlans.range[1].first, 20);
+	assert_int_equal(p.vlans.range[1].last, 30);
+	assert_int_equal(link_parse_port(&m.h, 8, &p), 0);
+
+	/* Untagged, but not where untagged frames go. */
+	spec = begin_port(true);
+	put_vlan(5, BRIDGE_VLAN_INFO_UNTAGGED);
+	end(spec);
+	assert_int_equal(link_parse_port(&m.h, 7, &p), 1);
+	assert_true(p.vlans.odd);
+	spec = begin_port(true);
+	for (uint16_t i = 0; i <= VLAN_RANGES_MAX; i++)
+		put_vlan((uint16_t)(1 + 2 * i), 0);
+	end(spec);
+	assert_int_equal(link_parse_port(&m.h, 7, &p), 1);
+	assert_true(p.vlans.odd);
+
+	/* A NIC's own switch says something too. */
+	end(begin_port(false));
+	assert_int_equal(link_parse_port(&m.h, 7, &p), 0);
+	m.h.nlmsg_len = NLMSG_HDRLEN + 4;
+	assert_int_equal(link_parse_port(&m.h, 7, &p), -EBADMSG);
 }
 
 static void put_vf(uint32_t vf, bool full)
@@ -330,6 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_link),	     cmocka_unit_test(test_vfs),
+		cmocka_unit_test(test_netdev),	     cmocka_unit_test(test_port),
 		cmocka_unit_test(test_wrapped_list), cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_routes),	     cmocka_unit_test(test_extack),
 		cmocka_unit_test(test_real_dump),

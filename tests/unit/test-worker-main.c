@@ -58,7 +58,7 @@ static json_t *ask(const char *root, const char *request)
 	assert_int_equal(wire_queue(w, msg, NULL, &err), 0);
 	assert_int_equal(wire_flush(w, &err), 0);
 	shutdown(fds[0], SHUT_WR);
-	assert_int_equal(worker_main(fds[1], root), EXIT_SUCCESS);
+	assert_int_equal(worker_main(fds[1], root, t.dir), EXIT_SUCCESS);
 	assert_int_equal(wire_receive(w, &answer, &none, &err), 1);
 	wire_free(w);
 	return answer;

@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vDPA: the messages, what is scanned, and the knobs over the fake kernel. Run from the
+ * top of the source. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/vdpa.h>
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+#include <netlink/msg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/host/vdpa.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "tests/unit/fake-host.h"
+
+#define DEV "vn0123456789a"
+#define BUS "sys/bus/vdpa/"
+#define ID "00000000-0000-4000-8000-000000000001.net0"
+#define MAC1 "52:54:00:00:00:01"
+#define VF0 "0000:01:10.0"
+
+struct host {
+	char dir[64], runtime[80];
+	struct kernel *k;
+	struct vnet_err err;
+};
+
+static int setup_with(void **state, const char *const *options)
+{
+	struct host *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return -1;
+	fake_host_new(h->dir, options);
+	assert_int_equal(kernel_open(&h->k, h->dir, &h->err), 0);
+	snprintf(h->runtime, sizeof(h->runtime), "%s/run", h->dir);
+	assert_int_equal(mkdir(h->runtime, 0755), 0);
+	assert_int_equal(kernel_set_runtime(h->k, h->runtime, &h->err), 0);
+	*state = h;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	const char *const options[] = { "--mgmtdev", "vdpasim_net", "--mgmtdev", "vduse", NULL };
+
+	return setup_with(state, options);
+}
+
+static int setup_vfs(void **state)
+{
+	const char *const options[] = { "--vdpa-vfs", "--existing-vfs", "2",
+					"--bound",    "igbvf",		NULL };
+
+	return setup_with(state, options);
+}
+
+static int setup_none(void **state)
+{
+	const char *const options[] = { NULL };
+
+	return setup_with(state, options);
+}
+
+static int teardown(void **state)
+{
+	struct host *h = *state;
+
+	kernel_close(h->k);
+	fake_host_free(h->dir);
+	free(h);
+	return 0;
+}
+
+static int set(struct host *h, const char *knob, const char *object, const char *value)
+{
+	h->err = VNET_ERR_INIT;
+	return knob_find(knob)->set(h->k, object, value, &h->err);
+}
+
+static void set_ok(struct host *h, const char *knob, const char *object, const char *value)
+{
+	if (set(h, knob, object, value) < 0)
+		fail_msg("%s %s %s: %s", knob, object, value, h->err.text);
+}
+
+static void refused(struct host *h, const char *knob, const char *object, const char *value, int r,
+		    const char *words)
+{
+	assert_int_equal(set(h, knob, object, value), r);
+	if (!strstr(h->err.text, words))
+		fail_msg("'%s' does not say '%s'", h->err.text, words);
+}
+
+static void is(struct host *h, const char *knob, const char *object, const char *value)
+{
+	char actual[KNOB_VALUE_MAX];
+
+	h->err = VNET_ERR_INIT;
+	if (knob_find(knob)->get(h->k, object, actual, &h->err) < 0)
+		fail_msg("%s %s: %s", knob, object, h->err.text);
+	assert_string_equal(actual, value);
+	assert_true(knob_find(knob)->matches(value, actual));
+}
+
+static void file_is(struct host *h, const char *path, const char *text)
+{
+	char buf[64];
+
+	assert_true(kernel_read(h->k, buf, sizeof(buf), "%s", path) >= 0);
+	assert_string_equal(buf, text);
+}
+
+static const char *log_of(struct host *h)
+{
+	static char buf[8192];
+
+	if (kernel_read(h->k, buf, sizeof(buf), "writes.log") < 0)
+		buf[0] = '\0';
+	return buf;
+}
+
+/* Change fake.json: @field of the whole or of its first management device. */
+static void edit(struct host *h, const char *in, const char *field, json_t *value)
+{
+	char path[96];
+	json_t *doc;
+
+	snprintf(path, sizeof(path), "%s/fake.json", h->dir);
+	doc = json_load_file(path, 0, NULL);
+	assert_non_null(doc);
+	json_object_set_new(in ? json_array_get(json_object_get(doc, in), 0) : doc, field, value);
+	assert_int_equal(json_dump_file(doc, path, 0), 0);
+	json_decref(doc);
+}
+
+static void hold(struct host *h, const char *node)
+{
+	edit(h, NULL, "holders",
+	     json_pack("[{s:s,s:i,s:s,s:s}]", "node", node, "pid", 812, "comm", "qemu-system-x86",
+		       "guest", "vm1"));
+}
+
+/* ---- values ---- */
+
+static void test_values(void **state)
+{
+	static const char *const good[] = {
+		"vdpasim_net",
+		"pci/0000:05:00.0 mac " MAC1,
+		"pci/0000:05:00.0 mac " MAC1 " mtu 1500 max_vqp 4",
+		"auxiliary/mlx5_core.sf.4 mtu 68",
+	};
+	static const char *const bad[] = {
+		"",	     "absent",	    "a b",	   "a mac",
+		"a mac x",   "a mtu 67",    "a mtu 65536", "a mtu 9 x",
+		"a max_vqp", "a max_vqp 0", "a mac 1 mac", "a mtu 99 mtu 99",
+		"a/../\"",   "a mtu +99",   "a mtu 99x",
+	};
+	const struct knob *knob = knob_find("vdpa");
+	char text[KNOB_VALUE_MAX];
+	struct vdpa_config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(vdpa_config_parse(good[i], &c), 0);
+		assert_string_equal(vdpa_config_str(&c, text), good[i]);
+		assert_true(knob->matches(good[i], good[i]));
+		assert_false(knob->matches(good[i], KNOB_ABSENT));
+		assert_false(knob->matches(KNOB_ABSENT, good[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(vdpa_config_parse(bad[i], &c), -EINVAL);
+	assert_true(knob->matches(KNOB_ABSENT, KNOB_ABSENT));
+	assert_true(knob->matches("m mac " MAC1 " mtu 1500", "m"));
+	assert_true(knob->matches("m", "m mac " MAC1 " mtu 1500"));
+	assert_false(knob->matches("m mac " MAC1, "m mac 52:54:00:00:00:02"));
+	assert_false(knob->matches("m mtu 1500", "m mtu 9000"));
+	assert_false(knob->matches("m max_vqp 2", "m max_vqp 1"));
+	assert_false(knob->matches("m", "n"));
+	assert_true(knob_find("vdpa-driver")->matches(KNOB_ABSENT, "none"));
+	assert_false(knob_find("vdpa-driver")->matches("vhost_vdpa", KNOB_ABSENT));
+}
+
+/* ---- messages ---- */
+
+static struct nl_msg *reply(void)
+{
+	return vdpa_request(42, VDPA_CMD_MGMTDEV_NEW, 0, NULL, NULL);
+}
+
+static void test_request(void **state)
+{
+	struct vdpa_config c;
+	struct nlattr *tb[VDPA_ATTR_MAX + 1];
+	struct nl_msg *msg;
+	struct genlmsghdr *g;
+
+	(void)state;
+	assert_int_equal(vdpa_config_parse("pci/0000:05:00.0 mac " MAC1 " mtu 1500 max_vqp 4", &c),
+			 0);
+	msg = vdpa_request(42, VDPA_CMD_DEV_NEW, 0, DEV, &c);
+	assert_int_equal(nlmsg_hdr(msg)->nlmsg_type, 42);
+	g = nlmsg_data(nlmsg_hdr(msg));
+	assert_int_equal(g->cmd, VDPA_CMD_DEV_NEW);
+	assert_int_equal(g->version, VDPA_GENL_VERSION);
+	assert_int_equal(genlmsg_parse(nlmsg_hdr(msg), 0, tb, VDPA_ATTR_MAX, NULL), 0);
+	assert_string_equal(nla_get_string(tb[VDPA_ATTR_DEV_NAME]), DEV);
+	assert_string_equal(nla_get_string(tb[VDPA_ATTR_MGMTDEV_BUS_NAME]), "pci");
+	assert_string_equal(nla_get_string(tb[VDPA_ATTR_MGMTDEV_DEV_NAME]), "0000:05:00.0");
+	assert_memory_equal(nla_data(tb[VDPA_ATTR_DEV_NET_CFG_MACADDR]), c.mac.b, 6);
+	assert_int_equal(nla_len(tb[VDPA_ATTR_DEV_NET_CFG_MACADDR]), 6);
+	assert_int_equal(nla_get_u16(tb[VDPA_ATTR_DEV_NET_CFG_MTU]), 1500);
+	assert_int_equal(nla_get_u16(tb[VDPA_ATTR_DEV_NET_CFG_MAX_VQP]), 4);
+	nlmsg_free(msg);
+
+	assert_int_equal(vdpa_config_parse("vduse", &c), 0);
+	msg = vdpa_request(42, VDPA_CMD_DEV_NEW, 0, DEV, &c);
+	assert_int_equal(genlmsg_parse(nlmsg_hdr(msg), 0, tb, VDPA_ATTR_MAX, NULL), 0);
+	assert_null(tb[VDPA_ATTR_MGMTDEV_BUS_NAME]);
+	assert_string_equal(nla_get_string(tb[VDPA_ATTR_MGMTDEV_DEV_NAME]), "vduse");
+	assert_null(tb[VDPA_ATTR_DEV_NET_CFG_MACADDR]);
+	assert_null(tb[VDPA_ATTR_DEV_NET_CFG_MTU]);
+	assert_null(tb[VDPA_ATTR_DEV_NET_CFG_MAX_VQP]);
+	nlmsg_free(msg);
+}
+
+static void test_replies(void **state)
+{
+	struct vdpa_config c = { .mgmtdev = "kept" };
+	struct nl_msg *msg = reply();
+	struct vdpa_mgmtdev m;
+	struct vdpa_dev d;
+
+	(void)state;
+	assert_int_equal(vdpa_parse_mgmtdev(nlmsg_hdr(msg), &m), -EBADMSG); /* no name */
+	nla_put_string(msg, VDPA_ATTR_MGMTDEV_BUS_NAME, "pci");
+	nla_put_string(msg, VDPA_ATTR_MGMTDEV_DEV_NAME, "0000:01:10.0");
+	assert_int_equal(vdpa_parse_mgmtdev(nlmsg_hdr(msg), &m), 0); /* of no class */
+	assert_int_equal(m.max_vqs, -1);
+	nla_put_u64(msg, VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, 1 << 1 | 1 << 2);
+	nla_put_u32(msg, VDPA_ATTR_DEV_MGMTDEV_MAX_VQS, 33);
+	nla_put_u64(msg, VDPA_ATTR_DEV_SUPPORTED_FEATURES, 1ULL << 32 | 1 << 5);
+	assert_int_equal(vdpa_parse_mgmtdev(nlmsg_hdr(msg), &m), 1);
+	assert_string_equal(m.name, "pci/0000:01:10.0");
+	assert_int_equal(m.max_vqs, 33);
+	assert_true(m.features == (1ULL << 32 | 1 << 5));
+	assert_int_equal(vdpa_parse_dev(nlmsg_hdr(msg), &d), -EBADMSG);
+	nla_put_string(msg, VDPA_ATTR_DEV_NAME, DEV);
+	assert_int_equal(vdpa_parse_dev(nlmsg_hdr(msg), &d), 0);
+	assert_string_equal(d.name, DEV);
+	assert_string_equal(d.mgmtdev, "pci/0000:01:10.0");
+	nlmsg_free(msg);
+
+	msg = reply();
+	assert_int_equal(vdpa_parse_config(nlmsg_hdr(msg), &c), 0);
+	assert_false(c.has_mac);
+	nla_put(msg, VDPA_ATTR_DEV_NET_CFG_MACADDR, 6, "\x52\x54\0\0\0\x01");
+	nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MTU, 0); /* as kernels before 6.1 */
+	nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, 2);
+	assert_int_equal(vdpa_parse_config(nlmsg_hdr(msg), &c), 0);
+	assert_true(c.has_mac);
+	assert_int_equal(c.mac.b[5], 1);
+	assert_int_equal(c.mtu, 0);
+	assert_int_equal(c.max_vqp, 2);
+	assert_string_equal(c.mgmtdev, "kept");
+	nlmsg_free(msg);
+
+	msg = reply();
+	nla_put(msg, VDPA_ATTR_MGMTDEV_DEV_NAME, 60,
+		"a name that is longer than any of the kernel's management devices has");
+	assert_int_equal(vdpa_parse_mgmtdev(nlmsg_hdr(msg), &m), -EBADMSG);
+	nlmsg_free(msg);
+}
+
+/* ---- the scan ---- */
+
+static void test_scan(void **state)
+{
+	struct host_scan s = { 0 }, again = { 0 };
+	struct host *h = *state;
+	json_t *j;
+
+	assert_int_equal(host_scan_nics(h->k, &again, &h->err), 0);
+	assert_true(again.has_vdpa);
+	set_ok(h, "vdpa", DEV, "vdpasim_net mtu 1500");
+	assert_int_equal(host_scan_nics(h->k, &again, &h->err), 0);
+	assert_int_equal(host_scan_mgmtdevs(h->k, &s, &h->err), 0);
+	assert_int_equal(s.n_mgmtdevs, 2);
+	assert_string_equal(s.mgmtdevs[0].name, "vdpasim_net");
+	assert_string_equal(s.mgmtdevs[1].name, "vduse");
+	j = host_mgmtdevs_to_json(&s);
+	assert_int_equal(host_mgmtdevs_merge_json(j, &again, &h->err), 0);
+	json_decref(j);
+	assert_int_equal(again.n_mgmtdevs, 2);
+	assert_true(again.mgmtdevs[0].takes_mac && again.mgmtdevs[0].takes_mtu);
+	assert_false(again.mgmtdevs[0].takes_vqp);
+	assert_int_equal(again.mgmtdevs[0].max_vqs, 3);
+	assert_true(again.mgmtdevs[0].features == s.mgmtdevs[0].features);
+	assert_false(again.mgmtdevs[1].takes_mac || again.mgmtdevs[1].takes_mtu);
+	assert_int_equal(again.n_vdpas, 1);
+	assert_string_equal(again.vdpas[0].mgmtdev, "vdpasim_net");
+	host_scan_done(&s);
+	host_scan_done(&again);
+}
+
+static void test_scan_of_vfs(void **state)
+{
+	struct host *h = *state;
+	struct host_scan s = { 0 };
+
+	assert_int_equal(host_scan_mgmtdevs(h->k, &s, &h->err), 0);
+	assert_int_equal(s.n_mgmtdevs, 4);
+	assert_string_equal(s.mgmtdevs[0].name, "pci/" VF0);
+	assert_true(s.mgmtdevs[0].pci.set && s.mgmtdevs[0].takes_vqp);
+	host_scan_done(&s);
+	set_ok(h, "driver", "0000:01:00.0/vf0", "none");
+	assert_int_equal(host_scan_mgmtdevs(h->k, &s, &h->err), 0);
+	assert_int_equal(s.n_mgmtdevs, 3);
+	host_scan_done(&s);
+}
+
+static void test_no_vdpa(void **state)
+{
+	struct host *h = *state;
+	struct host_scan s = { 0 };
+
+	assert_int_equal(host_scan_nics(h->k, &s, &h->err), 0);
+	assert_false(s.has_vdpa);
+	assert_int_equal(host_scan_mgmtdevs(h->k, &s, &h->err), 0);
+	assert_int_equal(s.n_mgmtdevs, 0);
+	host_scan_done(&s);
+	fake_host_put(h->dir, "fail", "mgmtdevs EIO\n");
+	assert_int_equal(host_scan_mgmtdevs(h->k, &s, &h->err), -EIO);
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+	is(h, "vdpa-driver", DEV, KNOB_ABSENT);
+	is(h, "vdpa-path", ID, KNOB_ABSENT);
+	set_ok(h, "vdpa", DEV, KNOB_ABSENT);
+	set_ok(h, "vdpa-driver", DEV, KNOB_ABSENT);
+	set_ok(h, "vdpa-path", ID, KNOB_ABSENT);
+}
+
+/* What lists itself beside its name: as the worker that is told it. */
+static void test_bad_answers(void **state)
+{
+	static const char *const bad[] = {
+		"{}",
+		"{\"mgmtdevs\": 1, \"devices\": []}",
+		"{\"mgmtdevs\": [{}], \"devices\": []}",
+		"{\"mgmtdevs\": [{\"name\": \"a\", \"features\": \"x\"}], \"devices\": []}",
+		"{\"mgmtdevs\": [], \"devices\": [{\"name\": \"a\"}]}",
+	};
+	struct vnet_err err = VNET_ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct host_scan s = { 0 };
+		json_t *j = json_loads(bad[i], 0, NULL);
+
+		assert_non_null(j);
+		assert_int_equal(host_mgmtdevs_merge_json(j, &s, &err), -EINVAL);
+		json_decref(j);
+		host_scan_done(&s);
+	}
+}
+
+/* ---- knob vdpa ---- */
+
+static void test_make_and_delete(void **state)
+{
+	struct host *h = *state;
+
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+	set_ok(h, "vdpa", DEV, "vdpasim_net mac " MAC1 " mtu 1500");
+	is(h, "vdpa", DEV, "vdpasim_net mac " MAC1 " mtu 1500");
+	is(h, "vdpa-driver", DEV, "none"); /* not virtio_vdpa */
+	file_is(h, BUS "drivers_autoprobe", "1");
+	set_ok(h, "vdpa", DEV, "vdpasim_net mac " MAC1); /* is so */
+	refused(h, "vdpa", DEV, "vdpasim_net mtu 9000", -EEXIST, "is there already");
+	set_ok(h, "vdpa", "second", "vdpasim_net"); /* it has room */
+	set_ok(h, "vdpa", "second", KNOB_ABSENT);
+	set_ok(h, "vdpa", DEV, KNOB_ABSENT);
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+}
+
+static void test_autoprobe_that_was_off(void **state)
+{
+	struct host *h = *state;
+
+	assert_int_equal(kernel_write(h->k, "0", BUS "drivers_autoprobe"), 0);
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	file_is(h, BUS "drivers_autoprobe", "0");
+}
+
+/* A worker that is killed between: whoever looks next finishes it. */
+static void test_autoprobe_left_off(void **state)
+{
+	struct host *h = *state;
+	int dir = -1, r;
+	char path[128];
+
+	assert_int_equal(vdpa_runtime(h->k, true, &dir, &h->err), 0);
+	r = file_replace_at(dir, ".autoprobe", "1", 1, 0644, &h->err);
+	close(dir);
+	assert_int_equal(r, 0);
+	assert_int_equal(kernel_write(h->k, "0", BUS "drivers_autoprobe"), 0);
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+	file_is(h, BUS "drivers_autoprobe", "1");
+	snprintf(path, sizeof(path), "%s/vdpa/.autoprobe", h->runtime);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_refusals_of_the_kernel(void **state)
+{
+	struct host *h = *state;
+
+	refused(h, "vdpa", DEV, "vduse mac " MAC1, -EOPNOTSUPP, "attributes are not supported");
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+	file_is(h, BUS "drivers_autoprobe", "1");
+	refused(h, "vdpa", DEV, "vdpasim_net mtu 1", -EINVAL, "expected a management device");
+	refused(h, "vdpa", "a/b", "vdpasim_net", -EINVAL, "can't name a vDPA device");
+	fake_host_put(h->dir, "fail", "silent vdpa_new:*\n");
+	refused(h, "vdpa", DEV, "vdpasim_net", -EIO, "reads back as 'absent'");
+	fake_host_put(h->dir, "fail", "write:sys/bus/vdpa/drivers_autoprobe EPERM\n");
+	refused(h, "vdpa", DEV, "vdpasim_net", -EPERM, "drivers_autoprobe");
+	fake_host_put(h->dir, "fail", "nth 3 EPERM\n"); /* back to 1 */
+	refused(h, "vdpa", DEV, "vdpasim_net", -EPERM, "back to 1");
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+	file_is(h, BUS "drivers_autoprobe", "1");
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	fake_host_put(h->dir, "fail", "silent vdpa_del:*\n");
+	refused(h, "vdpa", DEV, KNOB_ABSENT, -EIO, "still there");
+}
+
+static void test_waits_for_mgmtdev(void **state)
+{
+	struct host *h = *state;
+
+	edit(h, "mgmtdevs", "hidden", json_integer(3));
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	set_ok(h, "vdpa", DEV, KNOB_ABSENT);
+	edit(h, "mgmtdevs", "hidden", json_integer(1000));
+	refused(h, "vdpa", DEV, "vdpasim_net", -ENODEV, "did not come within 6 s");
+}
+
+static void test_one_device_a_function(void **state)
+{
+	struct host *h = *state;
+
+	set_ok(h, "vdpa", DEV, "pci/" VF0 " mac " MAC1 " max_vqp 4");
+	is(h, "vdpa", DEV, "pci/" VF0 " mac " MAC1 " max_vqp 4");
+	refused(h, "vdpa", "second", "pci/" VF0, -EBUSY, "has a device already: " DEV);
+	assert_int_equal(h->err.name, VNET_E_IN_USE);
+	set_ok(h, "vdpa", "second", "pci/0000:01:10.2");
+	/* and its VF is not taken away below it */
+	refused(h, "driver", "0000:01:00.0/vf0", "none", -EBUSY, DEV);
+}
+
+/* ---- knob vdpa-driver ---- */
+
+static void test_bind_and_unbind(void **state)
+{
+	struct host *h = *state;
+
+	refused(h, "vdpa-driver", DEV, "vhost_vdpa", -ENOENT, "no such device");
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+	is(h, "vdpa-driver", DEV, "vhost_vdpa");
+	file_is(h, BUS "devices/" DEV "/driver_override", "vhost_vdpa");
+	refused(h, "vdpa", DEV, KNOB_ABSENT, -EBUSY, "bound to vhost_vdpa");
+	set_ok(h, "vdpa-driver", DEV, "none");
+	file_is(h, BUS "devices/" DEV "/driver_override", "(null)");
+	is(h, "vdpa-driver", DEV, "none");
+	set_ok(h, "vdpa-driver", DEV, "virtio_vdpa");
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa"); /* from one to the other */
+	set_ok(h, "vdpa-driver", DEV, KNOB_ABSENT);  /* what was read before it was made */
+	is(h, "vdpa-driver", DEV, "none");
+	set_ok(h, "vdpa", DEV, KNOB_ABSENT);
+	refused(h, "vdpa-driver", DEV, "igb", -EINVAL, "expected none");
+}
+
+static void test_never_under_a_guest(void **state)
+{
+	struct host *h = *state;
+
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+	hold(h, "/dev/vhost-vdpa-0");
+	refused(h, "vdpa-driver", DEV, "none", -EBUSY,
+		"qemu-system-x86 (pid 812, guest vm1), /dev/vhost-vdpa-0");
+	assert_int_equal(h->err.name, VNET_E_IN_USE);
+	refused(h, "vdpa-driver", DEV, "virtio_vdpa", -EBUSY, "vm1");
+	refused(h, "vdpa", DEV, KNOB_ABSENT, -EBUSY, "bound to vhost_vdpa");
+	assert_null(strstr(log_of(h), "hangs"));
+	hold(h, "/dev/vhost-vdpa-1");
+	set_ok(h, "vdpa-driver", DEV, "none");
+}
+
+/* virtio_vdpa made an interface of it. */
+static void test_never_under_the_host(void **state)
+{
+	struct host *h = *state;
+	char path[160];
+
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	set_ok(h, "vdpa-driver", DEV, "virtio_vdpa");
+	snprintf(path, sizeof(path), "mkdir -p %s/" BUS "devices/" DEV "/virtio7/net", h->dir);
+	assert_int_equal(system(path), 0);
+	refused(h, "vdpa-driver", DEV, "none", -EBUSY, "another network namespace");
+	snprintf(path, sizeof(path), "mkdir -p %s/" BUS "devices/" DEV "/virtio7/net/eth7", h->dir);
+	assert_int_equal(system(path), 0);
+	fake_host_put(h->dir, BUS "devices/" DEV "/virtio7/net/eth7/ifindex", "7\n");
+	edit(h, NULL, "links", json_pack("[{s:i,s:s,s:b}]", "ifindex", 7, "name", "eth7", "up", 1));
+	refused(h, "vdpa-driver", DEV, "vhost_vdpa", -EBUSY, "its interface is up");
+	is(h, "vdpa-driver", DEV, "virtio_vdpa");
+	edit(h, NULL, "links", json_pack("[{s:i,s:s}]", "ifindex", 7, "name", "eth7"));
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+}
+
+static void test_binding_fails(void **state)
+{
+	struct host *h = *state;
+
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	set_ok(h, "vdpa-driver", DEV, "virtio_vdpa");
+	fake_host_put(h->dir, "fail", "write:sys/bus/vdpa/drivers/vhost_vdpa/bind EOPNOTSUPP\n");
+	refused(h, "vdpa-driver", DEV, "vhost_vdpa", -EOPNOTSUPP, "bind to vhost_vdpa");
+	is(h, "vdpa-driver", DEV, "virtio_vdpa"); /* as before */
+	set_ok(h, "vdpa-driver", DEV, "none");
+	refused(h, "vdpa-driver", DEV, "vhost_vdpa", -EOPNOTSUPP, "none -> vhost_vdpa");
+	file_is(h, BUS "devices/" DEV "/driver_override", "(null)");
+	fake_host_put(h->dir, "fail", "silent write:sys/bus/vdpa/drivers/vhost_vdpa/bind\n");
+	refused(h, "vdpa-driver", DEV, "vhost_vdpa", -EIO, "reads back as 'none'");
+	fake_host_put(h->dir, "fail", "");
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+	fake_host_put(h->dir, "fail", "silent write:sys/bus/vdpa/drivers/vhost_vdpa/unbind\n");
+	refused(h, "vdpa-driver", DEV, "none", -EIO, "still bound");
+}
+
+/* ---- knob vdpa-path ---- */
+
+static ssize_t target(struct host *h, char *buf, size_t size)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/vdpa/" ID, h->runtime);
+	return file_readlink_at(AT_FDCWD, path, buf, size);
+}
+
+static void test_path(void **state)
+{
+	struct host *h = *state;
+	char buf[64], path[192];
+
+	set_ok(h, "vdpa", DEV, "vdpasim_net");
+	refused(h, "vdpa-path", ID, DEV, -ENODEV, "not bound to vhost_vdpa");
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+	is(h, "vdpa-path", ID, KNOB_ABSENT);
+	set_ok(h, "vdpa-path", ID, DEV);
+	is(h, "vdpa-path", ID, DEV);
+	assert_true(target(h, buf, sizeof(buf)) > 0);
+	assert_string_equal(buf, "/dev/vhost-vdpa-0");
+	/* another number after each bind */
+	set_ok(h, "vdpa-driver", DEV, "none");
+	is(h, "vdpa-path", ID, "foreign");
+	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
+	set_ok(h, "vdpa-path", ID, DEV);
+	assert_true(target(h, buf, sizeof(buf)) > 0);
+	assert_string_equal(buf, "/dev/vhost-vdpa-1");
+	set_ok(h, "vdpa-path", ID, KNOB_ABSENT);
+	is(h, "vdpa-path", ID, KNOB_ABSENT);
+	refused(h, "vdpa-path", "../x", DEV, -EINVAL, "no attachment");
+	refused(h, "vdpa-path", ID, "../x", -ENODEV, "no node");
+	/* what is no link is not ours */
+	snprintf(path, sizeof(path), "%s/vdpa/" ID, h->runtime);
+	assert_int_equal(mkdir(path, 0700), 0);
+	is(h, "vdpa-path", ID, "foreign");
+	refused(h, "vdpa-path", ID, KNOB_ABSENT, -EEXIST, "is no link");
+	refused(h, "vdpa-path", ID, DEV, -EEXIST, "is no link");
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define VFS(f) cmocka_unit_test_setup_teardown(f, setup_vfs, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_bad_answers),
+		CASE(test_scan),
+		VFS(test_scan_of_vfs),
+		cmocka_unit_test_setup_teardown(test_no_vdpa, setup_none, teardown),
+		CASE(test_make_and_delete),
+		CASE(test_autoprobe_that_was_off),
+		CASE(test_autoprobe_left_off),
+		CASE(test_refusals_of_the_kernel),
+		CASE(test_waits_for_mgmtdev),
+		VFS(test_one_device_a_function),
+		CASE(test_bind_and_unbind),
+		CASE(test_never_under_a_guest),
+		CASE(test_never_under_the_host),
+		CASE(test_binding_fails),
+		CASE(test_path),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
