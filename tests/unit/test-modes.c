@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/host/host.h"
 #include "lib/options.h"
 #include "plugins/vnet-plugin.h"
 
@@ -100,6 +101,8 @@ __attribute__((format(printf, 3, 4))) static void verdict(struct vnet_plugin_ver
 
 static int want(struct vnet_plugin_plan *p, const char *knob, const char *object, const char *value)
 {
+	assert_non_null(knob_find(knob));
+	assert_true(strlen(object) < KNOB_OBJECT_MAX && strlen(value) < KNOB_VALUE_MAX);
 	add((struct text *)p, "%s %s %s", knob, object, value);
 	return 0;
 }
