@@ -43,7 +43,7 @@ HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 # _FORTIFY_SOURCE hides calls from the sanitizers, and needs optimisation.
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,\
 	-D_FORTIFY_SOURCE=2)
-DEFINES := -D_GNU_SOURCE -I. -DVNET_VERSION='"$(VERSION)"' -DVNET_PLUGIN_DIR='"$(plugindir)"'
+DEFINES := -D_GNU_SOURCE -I. -Iplugins -DVNET_VERSION='"$(VERSION)"' -DVNET_PLUGIN_DIR='"$(plugindir)"'
 ALL_CFLAGS = -std=gnu17 $(DEFINES) $(WARN) $(HARDEN) $(SAN_FLAGS) $(CFLAGS) $(CPPFLAGS)
 ALL_LDFLAGS = $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 TEST_DEFINES := -DVNET_FAULTS -DVNET_TEST_BACKENDS
@@ -65,7 +65,11 @@ VARLINK_OBJ := $(patsubst %.varlink,$(O)/%.o,$(wildcard daemon/io.vnetd.varlink)
 DAEMON_OBJ := $(call obj,daemon/*.c daemon/host/*.c) $(VARLINK_OBJ)
 CLI_OBJ := $(filter-out $(O)/cli/hook.o,$(call obj,cli/*.c))
 HOOK := $(patsubst cli/hook.c,$(O)/vnetd-hook,$(wildcard cli/hook.c))
-PLUGINS := $(patsubst plugins/%.c,$(O)/plugins/vnet-%.so,$(wildcard plugins/*.c))
+# Of plugins/ the kit is linked into the modes that use it, and the example is for tests.
+KIT_SRC := $(wildcard plugins/kit-*.c)
+PLUGINS := $(patsubst plugins/%.c,$(O)/plugins/vnet-%.so,\
+	$(filter-out $(KIT_SRC) plugins/example.c,$(wildcard plugins/*.c)))
+EXAMPLE := $(patsubst plugins/%.c,$(O)/tests/vnet-%.so,$(wildcard plugins/example.c))
 # The daemon once more, with fault points and the fake kernels of tests/fake.
 TEST_OBJ := $(call test_obj,daemon/*.c daemon/host/*.c tests/fake/*.c) $(VARLINK_OBJ)
 UNIT_SRC := $(wildcard tests/unit/test-*.c)
@@ -73,7 +77,7 @@ UNIT_HELP_OBJ := $(call test_obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/
 UNIT := $(UNIT_SRC:%.c=$(O)/%)
 HELPERS := $(patsubst tests/programs/%.c,$(O)/tests/%,$(wildcard tests/programs/*.c))
 BINARIES := $(if $(DAEMON_OBJ),$(O)/vnetd) $(if $(CLI_OBJ),$(O)/vnetctl) $(HOOK) $(PLUGINS)
-TEST_BINARIES := $(if $(TEST_OBJ),$(O)/test/vnetd) $(UNIT) $(HELPERS)
+TEST_BINARIES := $(if $(TEST_OBJ),$(O)/test/vnetd) $(UNIT) $(HELPERS) $(EXAMPLE)
 C_SRC := $(wildcard lib/*.c daemon/*.c daemon/host/*.c cli/*.c plugins/*.c)
 ALL_SRC := $(C_SRC) $(wildcard tests/fake/*.c tests/unit/*.c tests/programs/*.c tests/lab/*.c)
 ALL_HDR := $(wildcard lib/*.h daemon/*.h daemon/host/*.h cli/*.h plugins/*.h tests/*/*.h)
@@ -104,7 +108,7 @@ endef
 $(O)/flags: FORCE | packages
 	$(call stamp,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(TEST_DEFINES))
 $(O)/files: FORCE | packages
-	$(call stamp,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ))
+	$(call stamp,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ) $(KIT_SRC))
 
 compile = $(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -MMD -MP $(1) -c -o $@ $<
 $(O)/%.o: %.c $(O)/flags
@@ -155,17 +159,30 @@ $(HELPERS): $(O)/tests/%: tests/programs/%.c $(O)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -fPIE -pie $(ALL_LDFLAGS) -o $@ $< -pthread
 
-# A plugin sees its ABI header and libc, nothing else, and shows one symbol.
-$(O)/plugins/vnet-%.so: plugins/%.c $(O)/flags
+# A plugin sees its ABI header, the kit and libc, nothing else, and shows one symbol.
+plugin_flags = $(ALL_CFLAGS) -MMD -MP -MF $@.d -fPIC -fvisibility=hidden
+$(O)/plugins/kit-%.o: plugins/kit-%.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(plugin_flags) -c -o $@ $<
+$(O)/plugins/kit.a: $(KIT_SRC:%.c=$(O)/%.o) $(O)/files
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+define link_plugin
 	$(call say,PLUGIN,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -fPIC -fvisibility=hidden -shared \
-		-Wl,--no-undefined $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(plugin_flags) -shared -Wl,--no-undefined $(ALL_LDFLAGS) -o $@ \
+		$< $(filter %.a,$^)
 	@s=$$(nm -D --defined-only $@ | awk '$$3 !~ /^__odr_asan/ { print $$3 }' | xargs); \
 	[ "$$s" = vnet_plugin ] || { echo "$<: exports '$$s', not just vnet_plugin" >&2; exit 1; }
+endef
+$(O)/plugins/vnet-%.so: plugins/%.c $(O)/plugins/kit.a $(O)/flags
+	$(link_plugin)
+$(EXAMPLE): plugins/example.c $(O)/flags
+	$(link_plugin)
 
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ)) \
-	$(UNIT_SRC:%.c=$(O)/test/%.d) $(PLUGINS:=.d) $(HELPERS:=.d) $(HOOK:$(O)/vnetd-hook=$(O)/cli/hook.d)
+	$(UNIT_SRC:%.c=$(O)/test/%.d) $(PLUGINS:=.d) $(EXAMPLE:=.d) $(KIT_SRC:%.c=$(O)/%.o.d) \
+	$(HELPERS:=.d) $(HOOK:$(O)/vnetd-hook=$(O)/cli/hook.d)
 
 # ---- install --------------------------------------------------------------------------------
 # mode:source:target, for install and uninstall alike; what is not there yet is left out.
@@ -256,9 +273,8 @@ shellcheck:	## lint all shell scripts
 	$(Q)$(if $(SCRIPTS),shellcheck -x -P SCRIPTDIR -P tests -P tests/lab -P tests/bench/lab $(SCRIPTS))
 codespell:	## spelling
 	$(Q)git ls-files -co --exclude-standard | xargs codespell
-plugin-header:	## the plugin ABI compiles alone, as C and as C++
-	$(Q)for l in c c++; do echo '#include "plugins/vnet-plugin.h"' | \
-		$(CC) -x $$l -Wall -Wextra -Werror -I. -fsyntax-only - || exit 1; done
+plugin-header:	## the plugin ABI compiles alone, as C and as C++, and breaks none that was given out
+	$(Q)CC='$(CC)' tests/abi/check
 
 docs-check: $(O)/vnetd $(O)/vnetctl	## the manual has all there is, and nothing else
 	$(Q)CC='$(CC)' tests/docs '$(O)'

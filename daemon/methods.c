@@ -16,8 +16,8 @@
 static const char *const no_fields[] = { NULL };
 static const char *const show_fields[] = { "guest", "name", NULL };
 static const char *const detach_fields[] = { "guest", "name", "scope", NULL };
-static const char *const request_fields[] = { "guest", "name", "modes", "pool",
-					      "mac",   "vlan", "scope", NULL };
+static const char *const request_fields[] = { "guest", "name",	"modes",   "pool",     "mac",
+					      "vlan",  "scope", "options", "fallback", NULL };
 static const char *const hook_fields[] = { "object", "operation", "subOperation",
 					   "extra",  "xml",	  NULL };
 static const char *const bind_fields[] = { "address", "driver", NULL };

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/options.h"
 
 struct loaded {
 	char file[64];
@@ -157,18 +159,57 @@ static int check_file(int dirfd, const char *file, struct vnet_err *err)
 	return 0;
 }
 
+/* What ABI 1 began with; every field behind it may be missing. */
+#define STRUCT_SIZE_MIN \
+	(offsetof(struct vnet_plugin, fds) + sizeof(((struct vnet_plugin *)NULL)->fds))
+
 static int check_abi(const struct vnet_plugin *theirs, struct vnet_err *err)
 {
-	if (theirs->abi != VNET_PLUGIN_ABI || theirs->struct_size != sizeof(*theirs))
+	if (theirs->abi != VNET_PLUGIN_ABI)
 		return vnet_err_set(err, -EPROTO, VNET_E_FAILED,
-				    "is of ABI %d (size %zu), this vnetd wants %d (size %zu): "
-				    "build it against this vnetd's vnet-plugin.h",
-				    theirs->abi, theirs->struct_size, VNET_PLUGIN_ABI,
-				    sizeof(*theirs));
-	if (!name_ok(theirs->name) || !theirs->summary || !theirs->probe || !theirs->plan ||
-	    !theirs->deliver || !theirs->candidates)
-		return vnet_err_set(err, -EINVAL, VNET_E_FAILED,
-				    "lacks name, summary, candidates, probe, plan or deliver");
+				    "is of ABI %d, this vnetd takes ABI %d: build it against this "
+				    "vnetd's vnet-plugin.h",
+				    theirs->abi, VNET_PLUGIN_ABI);
+	if (theirs->struct_size < STRUCT_SIZE_MIN)
+		return vnet_err_set(
+			err, -EPROTO, VNET_E_FAILED,
+			"says that its struct vnet_plugin has %zu bytes, but ABI %d has "
+			"%zu at least: make it with VNET_PLUGIN()",
+			theirs->struct_size, VNET_PLUGIN_ABI, STRUCT_SIZE_MIN);
+	return 0;
+}
+
+static bool option_ok(const struct vnet_plugin_option *o)
+{
+	size_t n = strspn(o->name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return n > 0 && n < OPTION_KEY_MAX && o->name[n] == '\0' && o->name[0] >= 'a' &&
+	       o->name[0] <= 'z' && o->accepts && o->summary;
+}
+
+static int check_plugin(const struct vnet_plugin *p, struct vnet_err *err)
+{
+	if (!name_ok(p->name))
+		return vnet_err_set(
+			err, -EINVAL, VNET_E_FAILED,
+			"has no name that a mode can have: a small letter, then up to %d "
+			"of a-z, 0-9 and -",
+			MODE_NAME_MAX - 2);
+	if (!p->summary || !p->candidates || !p->probe || !p->plan || !p->deliver)
+		return vnet_err_set(err, -EINVAL, VNET_E_FAILED, "mode %s lacks %s", p->name,
+				    !p->summary	     ? "a summary"
+				    : !p->candidates ? "candidates"
+				    : !p->probe	     ? "probe()"
+				    : !p->plan	     ? "plan()"
+						     : "deliver()");
+	for (const struct vnet_plugin_option *o = p->options; o && o->name; o++) {
+		if (!option_ok(o))
+			return vnet_err_set(
+				err, -EINVAL, VNET_E_FAILED,
+				"mode %s: option '%.20s' has a name that none can have, "
+				"or lacks what it accepts or its summary",
+				p->name, o->name);
+	}
 	return 0;
 }
 
@@ -177,6 +218,7 @@ static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *
 {
 	char path[PATH_MAX];
 	const struct vnet_plugin *theirs;
+	struct vnet_plugin ours = { 0 };
 	int r = check_file(dirfd, l->file, err);
 
 	if (r < 0)
@@ -192,13 +234,17 @@ static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *
 	r = check_abi(theirs, err);
 	if (r < 0)
 		goto refuse;
-	if (plugins_find(p, theirs->name)) {
+	memcpy(&ours, theirs,
+	       theirs->struct_size < sizeof(ours) ? theirs->struct_size : sizeof(ours));
+	r = check_plugin(&ours, err);
+	if (r < 0)
+		goto refuse;
+	if (plugins_find(p, ours.name)) {
 		r = vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "mode %s is there already",
-				 theirs->name);
+				 ours.name);
 		goto refuse;
 	}
-	memcpy(&l->plugin, theirs,
-	       theirs->struct_size < sizeof(l->plugin) ? theirs->struct_size : sizeof(l->plugin));
+	l->plugin = ours;
 	if (l->plugin.load && l->plugin.load() != 0) {
 		r = vnet_err_set(err, -ECANCELED, VNET_E_FAILED, "its load() refused");
 		goto refuse;

@@ -237,8 +237,17 @@ static void view_guest(struct vnet_plugin_nic *nic, const struct guest *guest)
 	nic->guest_process = !guest;
 }
 
-static void view_request(struct view *v, const struct manager *m, const struct vnet_request *r,
-			 const struct vnet_attachment *self)
+/* As it will be: a mode that can't do the pool's own VLAN has to say so before it is chosen. */
+static const struct vlan *vlan_of(const struct offer *o, const struct vnet_request *r,
+				  const struct vnet_attachment *self)
+{
+	if (self && self->mode[0])
+		return &self->vlan;
+	return r->vlan.id || !o->pool ? &r->vlan : &o->pool->set.vlan;
+}
+
+static void view_request(struct view *v, const struct manager *m, const struct offer *o,
+			 const struct vnet_request *r, const struct vnet_attachment *self)
 {
 	const char *uuid = self ? self->uuid : "", *name = self ? self->name : r->name;
 
@@ -246,7 +255,7 @@ static void view_request(struct view *v, const struct manager *m, const struct v
 	v->request.guest = r->guest;
 	v->request.name = name;
 	v->request.mac = mac_str(self ? &self->mac : &r->mac, v->mac);
-	v->request.vlan = vlan_str(self ? &self->vlan : &r->vlan, v->vlan);
+	v->request.vlan = vlan_str(vlan_of(o, r, self), v->vlan);
 	v->request.options = r->options;
 	claim_name(uuid, name, v->claim);
 	snprintf(v->claim_id, sizeof(v->claim_id), "%s.%s", uuid, name);
@@ -278,7 +287,7 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	view_link(v, s, u && u->ifindex ? host_scan_link(s, u->ifindex) : NULL);
 	if (u && u->pf.set)
 		view_pci(v, m, o, r, self);
-	view_request(v, m, r, self);
+	view_request(v, m, o, r, self);
 	if (u && u->kind == VNET_UPLINK_MGMTDEV)
 		view_mgmtdev(v, m, u->key, self);
 	v->nic.in_use = v->in_use;

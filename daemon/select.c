@@ -238,7 +238,8 @@ static int ask_pool(const struct question *q, const char *mode, const struct poo
 			 pool->name, mode);
 		return add_refusal(q, mode, pool, only, why, err);
 	}
-	pool_refuses(q->m, pool, q->self, why, sizeof(why));
+	if (pool != &no_pool)
+		pool_refuses(q->m, pool, q->self, why, sizeof(why));
 	if (!why[0] && !plugin)
 		snprintf(why, sizeof(why),
 			 "pool %s: there is no mode %s: `vnetctl mode list` shows those there are",

@@ -7,7 +7,7 @@
  * zero QoS and protocol). The driver comes first, so that on the way back the
  * attributes are home again before a host driver sees the VF.
  */
-#include "vnet-plugin.h"
+#include "kit-vfio.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,73 +16,6 @@
 #define NATIVE_OK 70	 /* bound to its host driver, interface unused */
 #define UNBOUND_OK 100	 /* nothing to take away */
 #define TO_BE_MADE_OK 60 /* its PF must first be given VFs */
-
-static void list_blockers(const struct vnet_plugin_nic *nic, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < nic->n_members && n < size; i++) {
-		const struct vnet_plugin_member *m = &nic->members[i];
-		int k = snprintf(buf + n, size - n, "%s%s (%s, %s)", n ? ", " : "", m->address,
-				 m->driver[0] ? m->driver : "no driver",
-				 m->blocks ? "host" : m->what);
-
-		if (k < 0)
-			return;
-		n += (size_t)k;
-	}
-}
-
-static int blocked(const struct vnet_plugin_nic *nic)
-{
-	for (size_t i = 0; i < nic->n_members; i++) {
-		if (nic->members[i].blocks)
-			return 1;
-	}
-	return 0;
-}
-
-/* Can VFIO take it safely? 1 yes; 0: the verdict is given. */
-static int isolated(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
-		    const char *what, struct vnet_plugin_verdict *ret)
-{
-	char members[384];
-
-	if (nic->iommu_group < 0) {
-		host->verdict(
-			ret, 0,
-			"%s is in no IOMMU group: the IOMMU is off; switch VT-d or AMD-Vi on in "
-			"the firmware and boot with intel_iommu=on (AMD: no option)",
-			what);
-		return 0;
-	}
-	if (blocked(nic)) {
-		list_blockers(nic, members, sizeof(members));
-		host->verdict(
-			ret, 0,
-			"IOMMU group %d of %s also holds %s: VFIO refuses a group that the host "
-			"uses; enable ACS on the port above or use another slot",
-			nic->iommu_group, what, members);
-		return 0;
-	}
-	if (nic->intr_remap == 0 && !nic->unsafe_interrupts) {
-		host->verdict(
-			ret, 0,
-			"%s cannot be isolated: interrupt remapping is off, so a guest could "
-			"send the host interrupts; switch it on in the firmware (x2APIC, VT-d "
-			"interrupt remapping) and drop intremap=off from the kernel command "
-			"line",
-			what);
-		return 0;
-	}
-	if (!nic->has_vfio_pci) {
-		host->verdict(ret, 0, "%s: the driver vfio-pci is not loaded: modprobe vfio-pci",
-			      what);
-		return 0;
-	}
-	return 1;
-}
 
 static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		    const struct vnet_plugin_request *request, struct vnet_plugin_verdict *ret)
@@ -103,7 +36,7 @@ static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugi
 			nic->pf, nic->pf_driver[0] ? nic->pf_driver : "none");
 		return 0;
 	}
-	if (!isolated(host, nic, what, ret))
+	if (!vfio_isolates(host, nic, what, ret))
 		return 0;
 	if (!nic->vf_present)
 		host->verdict(ret, TO_BE_MADE_OK, "%s will be made with %d VFs of %s%s", what,
@@ -152,13 +85,8 @@ static int vf_deliver(const struct vnet_plugin_host *host, const struct vnet_plu
 static int vf_fds(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		  const struct vnet_plugin_request *request, struct vnet_plugin_fds *ret)
 {
-	int r;
-
 	(void)request;
-	if (!nic->has_iommufd) /* QEMU opens the group by itself */
-		return 0;
-	r = host->open(ret, "iommufd", VNET_OPEN_IOMMUFD, "", 1);
-	return r < 0 ? r : host->open(ret, "vfio", VNET_OPEN_VFIO, nic->vf, 1);
+	return vfio_fds(host, nic, nic->vf, ret);
 }
 
 VNET_PLUGIN(.name = "vf", .summary = "virtual function of an SR-IOV NIC, through VFIO",

@@ -15,8 +15,12 @@
  *	load (once) -> probe (each candidate) -> plan (the chosen one)
  *	            -> [vnetd turns the knobs] -> deliver -> [vnetd hands over]
  *
- * ABI 0 is unstable: plugin and daemon must be of the same ABI and size.
- * Later fields are only ever added at the end of a struct.
+ * ABI 1 only grows: later fields come at the end of a struct, later values at the end
+ * of an enum, and nothing else changes. A plugin built against an older header of it is
+ * loaded by every later vnetd. One built against a newer header looks at struct_size
+ * before it reads a field that older daemons have not, and every plugin takes a kind of
+ * candidate or uplink that it does not know for a no. struct vnet_plugin_member and
+ * struct vnet_plugin_option stay as they are, for they come in arrays.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +29,7 @@
 extern "C" {
 #endif
 
-#define VNET_PLUGIN_ABI 0
+#define VNET_PLUGIN_ABI 1
 
 /* What a mode is offered as a candidate; one call of probe for each. */
 enum vnet_plugin_candidate {

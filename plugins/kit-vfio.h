@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VNET_KIT_VFIO_H
+#define VNET_KIT_VFIO_H
+/* What every function that VFIO passes through needs of the host. */
+#include "vnet-plugin.h"
+
+/* Can VFIO take @what safely? 1 yes; 0: the verdict is given. */
+int vfio_isolates(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		  const char *what, struct vnet_plugin_verdict *ret);
+/* The descriptors of the function @address, for a QEMU without libvirt. */
+int vfio_fds(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+	     const char *address, struct vnet_plugin_fds *ret);
+#endif
