@@ -53,6 +53,11 @@ json_t *member_object(json_t *parent, const char *field);
 json_t *function_of(struct fake *f, const char *bdf);
 const char *function_text(struct fake *f, const char *bdf, const char *field); /* or NULL */
 
+/* kernel.c */
+int kernel_says(struct vnet_err *err, int r, const char *what, const char *object);
+int vfio_number(struct fake *f, const char *bdf);
+int take_fence(struct fake *f, int group, int *ret_fd);
+
 /* faults.c */
 enum fault { FAULT_NONE, FAULT_SILENT };
 /* The fault for this operation: one of the above, or the errno to fail with. */
