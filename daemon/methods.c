@@ -186,6 +186,13 @@ void methods_dispatch(struct manager *m, struct call *c)
 		call_error(c, &err, NULL);
 		return;
 	}
+	if (call_fds(c)->n > method->fds_max) {
+		vnet_err_set(&err, -E2BIG, VNET_E_INVALID,
+			     "%s: %zu descriptors came with the call, at most %zu may",
+			     method->name, call_fds(c)->n, method->fds_max);
+		call_error(c, &err, NULL);
+		return;
+	}
 	bad = unknown_field(method, call_parameters(c));
 	if (bad)
 		call_varlink_error(c, VARLINK_SERVICE ".InvalidParameter", "parameter", bad);

@@ -22,6 +22,7 @@ struct method {
 	enum access access;
 	const char *const *fields; /* ends with NULL */
 	bool name_required;	   /* of target */
+	size_t fds_max;		   /* that may come with the call */
 	/* One of these, by what the parameters are: a request, one attachment, none. */
 	void (*request)(struct manager *m, const struct vnet_request *r, reply_fn reply,
 			void *user);
