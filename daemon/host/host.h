@@ -46,6 +46,15 @@ struct kernel_ops {
 	/* Open the VFIO group node of @group and keep it: nobody else can open it
 	 * then. -EBUSY: somebody has it. -ENOENT: no node, nothing to fence. */
 	int (*fence)(struct kernel *k, int group, int *ret_fd);
+	/* What open.c hands on. A device node, as "dev/vhost-net". */
+	int (*open_node)(struct kernel *k, const char *path, int *ret_fd);
+	/* Make @fd, of the tun node or a macvtap's, a queue of the tap @name, which is there;
+	 * @many: one of several. */
+	int (*tun_queue)(struct kernel *k, int fd, const char *name, bool many);
+	/* The tap of queue @fd goes when its last queue is closed. */
+	int (*tun_by_fds)(struct kernel *k, int fd, const char *name);
+	/* Locked memory counts for the process that uses the iommufd, not for its user. */
+	int (*iommufd_own)(struct kernel *k, int fd);
 	/* libpci: names and capabilities into n */
 	void (*describe)(struct kernel *k, struct nic *n);
 	void (*close)(struct kernel *k);

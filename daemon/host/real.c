@@ -8,6 +8,7 @@
 #include "daemon/host/backend.h"
 #include "daemon/host/holders.h"
 #include "daemon/host/link.h"
+#include "daemon/host/open.h"
 #include "daemon/host/pci.h"
 #include "lib/cleanup.h"
 
@@ -124,6 +125,10 @@ static const struct kernel_ops real_ops = {
 	.link_up = real_link_up,
 	.holders = holders_scan,
 	.fence = real_fence,
+	.open_node = dev_open,
+	.tun_queue = dev_tun_queue,
+	.tun_by_fds = dev_tun_by_fds,
+	.iommufd_own = dev_iommufd_own,
 	.describe = real_describe,
 	.close = real_close,
 };

@@ -457,6 +457,10 @@ static const struct kernel_ops fake_ops = {
 	.link_up = fake_link_up,
 	.holders = fake_holders,
 	.fence = fake_fence,
+	.open_node = fake_open_node,
+	.tun_queue = fake_tun_queue,
+	.tun_by_fds = fake_tun_by_fds,
+	.iommufd_own = fake_iommufd_own,
 	.describe = fake_describe,
 };
 

@@ -30,7 +30,7 @@
  * fail it replaces whole (mv), or makes before anything runs.
  *
  * Operations: write:PATH, vf_set:{mac,vlan,trust,spoofchk}:PF/vfN, link_up:NAME,
- * fence:GROUP, links, holders, vf_get:PF. As on the real kernel, taking away a
+ * fence:GROUP, open:NODE, queue:NAME, by_fds:NAME, iommufd_own, links, holders, vf_get:PF. As on the real kernel, taking away a
  * VFIO device that somebody holds does not return until it is let go.
  */
 #include "daemon/host/host.h"

@@ -119,6 +119,10 @@ static void test_refusals(void **state)
 		-ENOENT, "no knob x");
 	assert_refused(t.dir, "{\"id\": 7, \"op\": \"vfs\", \"args\": {\"pf\": \"x\"}}", -EINVAL,
 		       "PCI address");
+	assert_refused(t.dir,
+		       "{\"id\": 7, \"op\": \"open\", \"args\": {\"what\": [{\"role\": \"vhost\","
+		       " \"how\": \"vhost\"}]}}",
+		       -EROFS, "/dev/vhost-net");
 	assert_refused("/nonexistent", "{\"id\": 7, \"op\": \"nics\"}", -ENOENT, "/nonexistent");
 }
 
