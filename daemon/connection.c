@@ -27,6 +27,7 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "daemon/owner.h"
 #include "daemon/policy.h"
 #include "daemon/server-priv.h"
 #include "lib/json.h"
@@ -350,6 +351,15 @@ const json_t *call_parameters(const struct call *c)
 struct vnet_fds *call_fds(struct call *c)
 {
 	return &c->fds;
+}
+
+int call_owner(const struct call *c, struct owner *ret, struct vnet_err *err)
+{
+	const struct connection *conn = c->connection;
+
+	if (!conn->wire)
+		return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "the caller is gone");
+	return owner_of_socket(ret, wire_fd(conn->wire), conn->peer.since, err);
 }
 
 uid_t call_uid(const struct call *c)

@@ -10,6 +10,7 @@
  */
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -31,6 +32,7 @@
 struct manager;
 struct server;
 struct call;
+struct owner;
 
 /* Takes the socket that systemd passes (LISTEN_FDS), else binds @path (0666, a stale
  * socket there is replaced, a live one refused). */
@@ -69,6 +71,9 @@ struct peer {
 	gid_t gid;
 	gid_t *groups; /* owned by the connection */
 	size_t n_groups;
+	uint64_t since; /* CLOCK_MONOTONIC us, when it was accepted */
 };
 const struct peer *call_peer(const struct call *c);
+/* The process that made the call (owner.h). */
+int call_owner(const struct call *c, struct owner *ret, struct vnet_err *err);
 #endif
