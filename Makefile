@@ -68,6 +68,8 @@ HOOK := $(patsubst cli/hook.c,$(O)/vnetd-hook,$(wildcard cli/hook.c))
 PLUGINS := $(patsubst plugins/%.c,$(O)/plugins/vnet-%.so,$(wildcard plugins/*.c))
 # The daemon once more, with fault points and the fake kernels of tests/fake.
 TEST_OBJ := $(call test_obj,daemon/*.c daemon/host/*.c tests/fake/*.c) $(VARLINK_OBJ)
+# What of the client is tested without a daemon.
+TEST_CLI_OBJ := $(call test_obj,$(wildcard cli/placeholders.c))
 UNIT_SRC := $(wildcard tests/unit/test-*.c)
 UNIT_HELP_OBJ := $(call test_obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 UNIT := $(UNIT_SRC:%.c=$(O)/%)
@@ -104,7 +106,7 @@ endef
 $(O)/flags: FORCE | packages
 	$(call stamp,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(TEST_DEFINES))
 $(O)/files: FORCE | packages
-	$(call stamp,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ))
+	$(call stamp,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ) $(TEST_CLI_OBJ))
 
 compile = $(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -MMD -MP $(1) -c -o $@ $<
 $(O)/%.o: %.c $(O)/flags
@@ -143,7 +145,7 @@ $(O)/test/vnetd: $(TEST_OBJ) $(O)/libvnet.a $(O)/files
 	$(call say,LINK,$@)
 	$(Q)$(call link,$(DAEMON_LIBS))
 # Archives: a test takes what it names, so that the helpers of others need not fit it.
-$(O)/test/unit.a: $(UNIT_HELP_OBJ) $(filter-out $(O)/test/daemon/main.o,$(TEST_OBJ)) $(O)/files
+$(O)/test/unit.a: $(UNIT_HELP_OBJ) $(TEST_CLI_OBJ) $(filter-out $(O)/test/daemon/main.o,$(TEST_OBJ)) $(O)/files
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $(UNIT): $(O)/tests/unit/%: $(O)/test/tests/unit/%.o $(O)/test/unit.a $(O)/libvnet.a | $(PLUGINS)
@@ -164,7 +166,7 @@ $(O)/plugins/vnet-%.so: plugins/%.c $(O)/flags
 	@s=$$(nm -D --defined-only $@ | awk '$$3 !~ /^__odr_asan/ { print $$3 }' | xargs); \
 	[ "$$s" = vnet_plugin ] || { echo "$<: exports '$$s', not just vnet_plugin" >&2; exit 1; }
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ)) \
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ) $(TEST_CLI_OBJ)) \
 	$(UNIT_SRC:%.c=$(O)/test/%.d) $(PLUGINS:=.d) $(HELPERS:=.d) $(HOOK:$(O)/vnetd-hook=$(O)/cli/hook.d)
 
 # ---- install --------------------------------------------------------------------------------

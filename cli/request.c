@@ -9,9 +9,10 @@ struct request_args {
 	struct cli *cli;
 	const char *word;
 	const char *guest, *name;
+	size_t n_children; /* of the parser */
 	json_t *params;
 	json_t *modes;
-	bool *timing; /* NULL: not for this verb */
+	struct request_more *more; /* NULL: nothing more */
 };
 
 enum { KEY_MODE = 0x200, KEY_POOL, KEY_NAME, KEY_MAC, KEY_VLAN, KEY_TIMING };
@@ -24,6 +25,10 @@ static const struct argp_option options[] = {
 	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
 	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
 	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },
+	{ 0 },
+};
+
+static const struct argp_option scope_options[] = {
 	{ "live", CLI_KEY_LIVE, NULL, 0, "The running guest alone, until it stops", 0 },
 	{ "config", CLI_KEY_CONFIG, NULL, 0,
 	  "Its persistent configuration alone, from its next start on", 0 },
@@ -31,6 +36,8 @@ static const struct argp_option options[] = {
 };
 
 static const struct argp_option attach_options[] = {
+	{ "qmp", CLI_KEY_QMP, "SOCKET", 0,
+	  "Not a guest of libvirt's, but the QEMU with this monitor", 0 },
 	{ "timing", KEY_TIMING, NULL, 0, "Say where the time went", 0 },
 	{ 0 },
 };
@@ -83,6 +90,20 @@ static void put_once(struct argp_state *state, struct request_args *a, const cha
 	cli_put(a->params, option, value);
 }
 
+static bool is_exec(const struct request_args *a)
+{
+	return a->more && a->more->verb == REQUEST_EXEC;
+}
+
+/* All the rest: options in it are not ours. */
+static void take_command(struct argp_state *state, struct request_args *a)
+{
+	if (!state->quoted)
+		argp_error(state, "put -- before the command");
+	a->more->command = state->argv + state->next - 1;
+	state->next = state->argc;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct request_args *a = state->input;
@@ -90,8 +111,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = a->cli;
-		if (a->timing)
-			state->child_inputs[1] = a;
+		for (size_t i = 1; i < a->n_children; i++)
+			state->child_inputs[i] = a;
 		return 0;
 	case KEY_MODE:
 		add_modes(state, a, arg);
@@ -110,11 +131,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		once(state, "vlan", json_object_get(a->params, "vlan"));
 		add_vlan(state, a, arg);
 		return 0;
-	case CLI_KEY_LIVE:
-	case CLI_KEY_CONFIG:
-		cli_scope(state, a->cli, key);
-		return 0;
 	case ARGP_KEY_ARG:
+		if (a->guest && is_exec(a)) {
+			take_command(state, a);
+			return 0;
+		}
 		if (a->word && strcmp(arg, a->word) != 0)
 			argp_error(state, "'%s' is not known here: '%s' is", arg, a->word);
 		else if (!a->word && a->guest)
@@ -126,40 +147,55 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->guest)
 			argp_error(state, "%s is missing", a->word ? a->word : "the guest");
+		if (is_exec(a) && !a->more->command)
+			argp_error(state, "the command is missing");
+		cli_where_check(state, a->cli);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static error_t parse_attach(int key, char *arg, struct argp_state *state)
+static error_t parse_more(int key, char *arg, struct argp_state *state)
 {
 	struct request_args *a = state->input;
 
-	(void)arg;
-	if (key != KEY_TIMING)
+	switch (key) {
+	case KEY_TIMING:
+		a->more->timing = true;
+		return 0;
+	case CLI_KEY_LIVE:
+	case CLI_KEY_CONFIG:
+	case CLI_KEY_QMP:
+		cli_where(state, a->cli, key, arg);
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	*a->timing = true;
-	return 0;
+	}
 }
 
 json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc,
-		      bool *ret_timing)
+		      struct request_more *more)
 {
-	const struct argp for_attach = { .options = attach_options, .parser = parse_attach };
-	const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 },
-					       { ret_timing ? &for_attach : NULL, 0, NULL, 0 },
-					       { 0 } };
+	const struct argp scope = { .options = scope_options, .parser = parse_more };
+	const struct argp attach = { .options = attach_options, .parser = parse_more };
+	struct argp_child children[4] = { { &cli_common_argp, 0, NULL, 0 } };
 	const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.args_doc = word ? "attach VM" : "VM",
+		.args_doc = word				 ? "attach VM"
+			    : more && more->verb == REQUEST_EXEC ? "VM -- COMMAND [ARG...]"
+								 : "VM",
 		.doc = doc,
 		.children = children,
 	};
-	struct request_args a = { .cli = cli, .word = word, .timing = ret_timing };
+	struct request_args a = { .cli = cli, .word = word, .more = more, .n_children = 1 };
 	json_t *target;
 
+	if (!is_exec(&a))
+		children[a.n_children++].argp = &scope;
+	if (more && !is_exec(&a))
+		children[a.n_children++].argp = &attach;
 	a.params = json_object();
 	a.modes = json_array();
 	argp_parse(&argp, argc, argv, 0, NULL, &a);

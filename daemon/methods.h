@@ -28,6 +28,9 @@ struct method {
 			void *user);
 	void (*target)(struct manager *m, const struct vnet_request *r, reply_fn reply,
 		       void *user); /* guest, name, scope */
+	/* A request of a guest without libvirt: instead, or beside one of the above for calls
+	 * whose parameter qmp is true. */
+	void (*owned)(struct manager *m, const struct vnet_request *r, struct call *c);
 	void (*hook)(struct manager *m, const struct hook_call *h, reply_fn reply, void *user);
 	void (*plain)(struct manager *m, reply_fn reply, void *user);
 	/* or, for what the daemon says of itself, the call */

@@ -297,8 +297,10 @@ static void test_real_taps(void **state)
 		_exit(with_real_taps());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == SKIP)
+	if (WEXITSTATUS(status) == SKIP) {
+		print_message("needs root, namespaces of its own and /dev/net/tun\n");
 		skip();
+	}
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 

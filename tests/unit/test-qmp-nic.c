@@ -484,8 +484,10 @@ static void test_real_qemu(void **state)
 	(void)state;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == SKIP)
+	if (WEXITSTATUS(status) == SKIP) {
+		print_message("needs root, a network namespace, /dev/net/tun and QEMU\n");
 		skip();
+	}
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
