@@ -155,7 +155,7 @@ static void test_an_answer_too_late_is_nobodys(void **state)
 	run(f, "cont", -1, 2000);
 	pump(f, &f->done, 1);
 	assert_int_equal(f->last, -ETIMEDOUT);
-	qmp_server_say(&f->s, "{\"return\": {}, \"id\": 2}\r\n{\"return\": {}}\r\n");
+	qmp_server_say(&f->s, "{\"error\": {}, \"id\": 2}\r\n{\"error\": {}}\r\n");
 	pump(f, &f->done, 2);
 	assert_int_equal(f->last, 0);
 	assert_string_equal(qmp_server_commands(&f->s), "stop cont");
