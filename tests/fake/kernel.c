@@ -475,6 +475,10 @@ static const struct kernel_ops fake_ops = {
 	.vdpa_get = fake_vdpa_get,
 	.vdpa_new = fake_vdpa_new,
 	.vdpa_del = fake_vdpa_del,
+	.open_node = fake_open_node,
+	.tun_queue = fake_tun_queue,
+	.tun_by_fds = fake_tun_by_fds,
+	.iommufd_own = fake_iommufd_own,
 	.describe = fake_describe,
 };
 

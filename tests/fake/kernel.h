@@ -47,6 +47,7 @@
  * port_set:{vlans,isolated}:NAME; and looks, which are not logged: fence:GROUP, links,
  * holders, vf_get:PF, netdev_get:NAME, netdev_holder, port_get:NAME. Written values:
  * "tap one", "tap many", "macvtap on IFINDEX mode MODE"; of VLANs "PVID/TRUNK". As on the real kernel, taking away a
+ * fence:GROUP, open:NODE, queue:NAME, by_fds:NAME, iommufd_own, links, holders, vf_get:PF. As on the real kernel, taking away a
  * VFIO device that somebody holds does not return until it is let go.
  * fence:GROUP, links, holders, vf_get:PF, mgmtdevs, vdpa_get:NAME, vdpa_new:NAME,
  * vdpa_del:NAME. As on the real kernel, taking away a VFIO or vDPA device that
