@@ -1,35 +1,375 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attachments of guests without libvirt. */
+/*
+ * Attachments of a QEMU without libvirt. They are chosen, made and walked back like any
+ * other (attach.c, release.c); only the hand-over differs:
+ *
+ *	owned_hand_over -> [a worker opens] -> owned_opened -> the reply has them (Exec)
+ *	                                                    -> qmp_nic_attach -> owned_plugged
+ *
+ * and so does who says that it is over: the process that has it, by its end. Descriptors
+ * are never kept: they are in the worker's answer, then in the reply or QEMU's socket.
+ */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <syslog.h>
 
-#include "daemon/attach.h"
+#include "daemon/attachment.h"
 #include "daemon/exec.h"
+#include "daemon/fault.h"
+#include "daemon/qmp-nic.h"
+#include "daemon/select.h"
+#include "lib/json.h"
+#include "lib/log.h"
 
-static int refuse(const struct vnet_request *r, struct attach_owner *o, struct vnet_err *err)
+/* A VFIO open resets the function, some 110 ms, one after the other below one port. */
+#define OPEN_DEADLINE_MS 20000
+
+struct owned *owned_free(struct owned *o)
 {
-	attach_owner_done(o);
-	return vnet_err_set(err, -EOPNOTSUPP, VNET_E_FAILED,
-			    "%s: guests without libvirt are not "
-			    "served yet",
-			    r->guest);
+	if (!o)
+		return NULL;
+	attach_owner_done(&o->who);
+	json_decref(o->roles);
+	free(o);
+	return NULL;
 }
 
-void attach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *o,
+/* ---- answering ---- */
+
+static void answer(struct attachment *a, json_t *result, struct vnet_fds *fds)
+{
+	struct vnet_err none = VNET_ERR_INIT;
+	struct vnet_fds no_fds = VNET_FDS_INIT;
+	struct owned *o = a->owned;
+	reply_fds_fn reply = o->reply;
+
+	a->reply = NULL;
+	o->reply = NULL;
+	if (reply)
+		reply(o->user, 0, result, fds ? fds : &no_fds, &none);
+	else
+		json_decref(result);
+}
+
+/* As reply_fn of the attachment: for what ends without descriptors. */
+static void answer_plain(void *user, int r, json_t *result, struct vnet_err *err)
+{
+	struct owned *o = user;
+	struct vnet_fds none = VNET_FDS_INIT;
+	reply_fds_fn reply = o->reply;
+
+	o->reply = NULL;
+	if (reply)
+		reply(o->user, r, result, &none, err);
+	else
+		json_decref(result);
+}
+
+static json_t *reply_json(struct attachment *a)
+{
+	return json_pack("{s:o,s:O?,s:o}", "attachment", model_attachment_to_json(&a->v),
+			 "verdicts", a->verdicts, "timing", timing_json(&a->timing));
+}
+
+/* ---- the owner ---- */
+
+static void owner_ended(void *user)
+{
+	struct attachment *a = user;
+	char id[ATTACHMENT_ID_MAX];
+
+	log_info(attachment_id(a, id), "%s: process %lld has ended", id, (long long)a->v.pid);
+	if (a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY)
+		a->given_up = true; /* who is at it finds out */
+	else
+		attachment_release(a);
+}
+
+int owned_watch(struct attachment *a, struct vnet_err *err)
+{
+	return owner_watch(&a->owned->who.owner, a->owner->m->event, owner_ended, a, err);
+}
+
+/* ---- the hand-over ---- */
+
+static void owned_fail(struct attachment *a, struct vnet_err *err)
+{
+	char id[ATTACHMENT_ID_MAX];
+
+	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
+	vnet_err_wrap(err, "attach %s", attachment_id(a, id));
+	a->cause = *err;
+	attachment_release(a);
+}
+
+static void in_use(struct attachment *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX];
+
+	attachment_timer(a, 0, NULL);
+	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
+	attachment_enter(a, AT_IN_USE, "%s", "");
+	if (journal_add_confirmed(a->journal, &err) < 0)
+		log_err(LOG_WARNING, attachment_id(a, id), &err, "%s: its journal", id);
+}
+
+/* What came of a QMP attach. */
+static void owned_plugged(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+	char id[ATTACHMENT_ID_MAX];
+
+	if (r == -EINPROGRESS) {
+		/* The device may be in: it goes back when that QEMU ends, or by a detach. */
+		in_use(a);
+		vnet_err_wrap(err,
+			      "attach %s: whether QEMU has it is not known: vnetctl detach --qmp "
+			      "takes it back",
+			      attachment_id(a, id));
+		attachment_reply(a, r, NULL, err);
+	} else if (r < 0) {
+		owned_fail(a, err);
+	} else {
+		in_use(a);
+		answer(a, reply_json(a), NULL);
+	}
+}
+
+static bool is_pci(const struct attachment *a)
+{
+	return a->v.kind == DL_HOSTDEV || a->v.kind == DL_PCI;
+}
+
+static bool has_role(const json_t *roles, const char *role)
+{
+	const json_t *r;
+	size_t i;
+
+	json_array_foreach (roles, i, r) {
+		if (json_is_string(r) && strcmp(json_string_value(r), role) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
+		struct vnet_err *err)
+{
+	struct qmp_nic nic = { .mac = a->v.mac };
+
+	memcpy(nic.name, a->v.name, sizeof(nic.name));
+	nic.queues = (unsigned)options_get_number(a->v.how, "queues", 1, 256, 1);
+	if (is_pci(a) && !has_role(roles, "vfio"))
+		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
+	return qmp_nic_attach(a->owned->who.qmp, &nic, roles, fds, owned_plugged, a, err);
+}
+
+static void give(struct attachment *a, const json_t *roles, struct vnet_fds *fds)
+{
+	const char *host = is_pci(a) && !has_role(roles, "vfio") ? a->v.device : NULL;
+	json_t *result;
+
+	in_use(a);
+	result = reply_json(a);
+	exec_put_arguments(result, &a->v, roles, host);
+	answer(a, result, fds);
+}
+
+/* Guest memory is locked for these, by the kernel, against the limit of that process. */
+static int raise_memlock(struct attachment *a, struct vnet_err *err)
+{
+	if (!is_pci(a) && a->v.kind != DL_CHARDEV)
+		return 0;
+	return owner_raise_memlock(&a->owned->who.owner, OWNER_MEMLOCK_ALL, err);
+}
+
+static void owned_opened(void *user, int r, const json_t *result, struct vnet_fds *fds,
+			 struct vnet_err *err)
+{
+	struct attachment *a = user;
+	const json_t *roles = json_object_get(result, "fds");
+
+	timing_switch(&a->timing, TIMING_VNETD);
+	if (r == 0 && (r = fault_point("handover:after")) < 0)
+		vnet_err_errno(err, r, "fault point");
+	if (r == 0 && (a->given_up || !owner_alive(&a->owned->who.owner)))
+		r = vnet_err_set(err, -ESRCH, VNET_E_FAILED, "process %lld ended meanwhile",
+				 (long long)a->v.pid);
+	if (r == 0)
+		r = raise_memlock(a, err);
+	if (r < 0) {
+		owned_fail(a, err);
+		return;
+	}
+	a->v.handover = json_array_size(roles) ? HO_FD_BY_VNETD : HO_PATH;
+	if (!a->owned->who.qmp)
+		give(a, roles, fds);
+	else if (plug(a, roles, fds, err) < 0)
+		owned_fail(a, err);
+}
+
+static const char *open_word(enum vnet_plugin_open how)
+{
+	static const char *const words[] = {
+		[VNET_OPEN_TAP] = "tap",     [VNET_OPEN_MACVTAP] = "macvtap",
+		[VNET_OPEN_VHOST] = "vhost", [VNET_OPEN_VDPA] = "vdpa",
+		[VNET_OPEN_VFIO] = "vfio",   [VNET_OPEN_IOMMUFD] = "iommufd",
+	};
+
+	return words[how];
+}
+
+static json_t *what_json(const struct opens *o)
+{
+	json_t *what = json_array();
+
+	for (size_t i = 0; i < o->n; i++) {
+		json_t *row = json_pack("{s:s,s:s}", "role", o->at[i].role, "how",
+					open_word(o->at[i].how));
+
+		if (o->at[i].name[0])
+			json_put_str(row, "name", o->at[i].name);
+		if (o->at[i].count > 1)
+			json_put_int(row, "count", o->at[i].count);
+		json_array_append_new(what, row);
+	}
+	return json_pack("{s:o}", "what", what);
+}
+
+int owned_hand_over(struct attachment *a, struct vnet_err *err)
+{
+	struct manager *m = a->owner->m;
+	struct delivery d;
+	struct opens opens;
+	int r = select_deliver(m, &a->v, NULL, &d, err);
+
+	if (r == 0)
+		r = select_fds(m, &a->v, NULL, &opens, err);
+	if (r < 0)
+		return r;
+	attachment_set_delivery(a, &d);
+	if (a->v.kind == DL_SOCKET)
+		return vnet_err_set(err, -EOPNOTSUPP, VNET_E_FAILED,
+				    "mode %s: a vhost-user socket needs no vnetd without libvirt: "
+				    "give it to QEMU by -chardev socket,path=%s and -netdev "
+				    "vhost-user",
+				    a->v.mode, a->v.device);
+	r = attachment_set_state(a, AT_READY, "", err);
+	if (r == 0 && (r = fault_point("handover:before")) < 0)
+		vnet_err_errno(err, r, "fault point");
+	if (r == 0)
+		r = journal_add_handover(a->journal, delivery_kind_str(a->v.kind), a->v.device,
+					 err);
+	if (r < 0)
+		return r;
+	timing_switch(&a->timing, TIMING_KERNEL);
+	return workers_call_fds(m->workers, "net", "open", what_json(&opens), OPEN_DEADLINE_MS,
+				owned_opened, a, err);
+}
+
+/* ---- taking the request ---- */
+
+static void make_uuid(char ret[static UUID_STR])
+{
+	unsigned char b[16];
+
+	if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+		memset(b, 0, sizeof(b));
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* RFC 9562: version 4 */
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	snprintf(ret, UUID_STR,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		 b[15]);
+}
+
+static int choose_name(struct attachments *as, const struct vnet_request *r,
+		       char ret[static NIC_NAME_MAX], struct vnet_err *err)
+{
+	if (domains_find(as->m->domains, r->guest))
+		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
+				    "libvirt has a guest %s: attach it without --qmp and exec, or "
+				    "choose another name",
+				    r->guest);
+	if (r->name[0]) {
+		snprintf(ret, NIC_NAME_MAX, "%s", r->name);
+		if (!attachment_find(as, r->guest, ret))
+			return 0;
+		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
+				    "%s has a NIC %s already: choose another --name, or another "
+				    "name for the guest",
+				    r->guest, ret);
+	}
+	for (unsigned i = 0; i < ATTACHMENTS_MAX; i++) {
+		snprintf(ret, NIC_NAME_MAX, "net%u", i);
+		if (!attachment_find(as, r->guest, ret))
+			return 0;
+	}
+	return vnet_err_set(err, -EDQUOT, VNET_E_LIMIT, "%s: no name netN is free", r->guest);
+}
+
+static void owned_begin(struct manager *m, struct waiter *w)
+{
+	struct owned *o = w->user;
+	struct vnet_err err = VNET_ERR_INIT;
+	char name[NIC_NAME_MAX];
+	struct attachment *a = NULL;
+	int r = choose_name(m->attachments, &w->request, name, &err);
+
+	if (r == 0 && !(a = attachment_new(m->attachments, &err)))
+		r = err.code;
+	if (r < 0) {
+		vnet_err_wrap(&err, "attach %s", w->request.guest);
+		answer_plain(o, err.code, NULL, &err);
+		owned_free(o);
+		return;
+	}
+	a->owned = o;
+	a->v.asked = w->request;
+	make_uuid(a->v.uuid);
+	snprintf(a->v.name, sizeof(a->v.name), "%s", name);
+	a->v.vlan = w->request.vlan;
+	a->v.pid = o->who.owner.pid;
+	a->v.pid_start = (int64_t)o->who.owner.start_time;
+	a->v.state = AT_PREPARING;
+	a->reply = answer_plain;
+	a->reply_user = o;
+	a->timing = w->timing;
+	r = owned_watch(a, &err);
+	if (r < 0) {
+		attachment_reply(a, r, NULL, &err);
+		attachment_drop(a);
+		return;
+	}
+	attach_choose_now(a);
+}
+
+/* The waiter was refused: libvirt is not known in time. */
+static void owned_refused(void *user, int r, json_t *result, struct vnet_err *err)
+{
+	struct owned *o = user;
+
+	answer_plain(o, r, result, err);
+	owned_free(o);
+}
+
+void attach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *who,
 		      reply_fds_fn reply, void *user)
 {
+	struct owned *o = calloc(1, sizeof(*o));
 	struct vnet_err err = VNET_ERR_INIT;
-	int res = refuse(r, o, &err);
 
-	(void)m;
-	reply(user, res, NULL, NULL, &err);
-}
-
-void detach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *o,
-		      reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	int res = refuse(r, o, &err);
-
-	(void)m;
-	reply(user, res, NULL, &err);
+	if (!o) {
+		attach_owner_done(who);
+		reply(user, vnet_err_errno(&err, -ENOMEM, "attach"), NULL, NULL, &err);
+		return;
+	}
+	o->who = *who;
+	o->reply = reply;
+	o->user = user;
+	attachments_serve_detach(m, r, owned_begin, owned_refused, o);
 }

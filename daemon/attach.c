@@ -259,6 +259,8 @@ static int hand_over(struct attachment *a, struct vnet_err *err)
 	struct guest_nic nic;
 	int r;
 
+	if (a->owned)
+		return owned_hand_over(a, err);
 	if (!a->by_hook && (!g || ((a->where & IN_LIVE) && !g->active)))
 		return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "the guest stopped meanwhile");
 	r = select_deliver(m, &a->v, g, &d, err);
@@ -424,11 +426,12 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 	struct attachment *a = user;
 	struct manager *m = a->owner->m;
 	struct selection s = { 0 };
-	const struct guest *g = r == 0 ? attach_guest(m, &a->v.asked, &a->where, err) : NULL;
+	const struct guest *g = r == 0 && !a->owned ? attach_guest(m, &a->v.asked, &a->where, err)
+						    : NULL;
 
 	timing_switch(&a->timing, TIMING_VNETD);
 	if (r == 0)
-		r = g ? select_run(m, &a->v.asked, g, &a->v, &s, err) : err->code;
+		r = g || a->owned ? select_run(m, &a->v.asked, g, &a->v, &s, err) : err->code;
 	if (r == 0)
 		a->verdicts = select_verdicts_json(&s);
 	if (r == 0 && s.chosen) {
@@ -442,6 +445,12 @@ static void attach_choose(void *user, int r, struct vnet_err *err)
 	selection_done(&s);
 	if (r < 0)
 		attach_refuse(a, err);
+}
+
+void attach_choose_now(struct attachment *a)
+{
+	timing_switch(&a->timing, TIMING_KERNEL);
+	inventory_refresh(a->owner->m->inventory, attach_choose, a);
 }
 
 /* ---- taking the request ---- */
@@ -473,8 +482,7 @@ static void attach_begin(struct manager *m, struct waiter *w)
 	a->reply = w->reply;
 	a->reply_user = w->user;
 	a->timing = w->timing;
-	timing_switch(&a->timing, TIMING_KERNEL);
-	inventory_refresh(m->inventory, attach_choose, a);
+	attach_choose_now(a);
 }
 
 void attach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)

@@ -13,6 +13,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/attach.h"
+#include "daemon/exec.h"
 #include "daemon/inventory.h"
 #include "daemon/journal.h"
 #include "daemon/manager.h"
@@ -30,7 +31,16 @@
 #define CLOSE_RETRY_MSEC 500
 #define CLOSE_RETRIES 40
 
+/* Of an attachment that a QEMU without libvirt has (attach-owned.c). */
+struct owned {
+	struct attach_owner who;
+	reply_fds_fn reply; /* NULL: answered */
+	void *user;
+	json_t *roles;
+};
+
 struct attachment {
+	struct owned *owned; /* NULL: a guest of libvirt's */
 	struct vnet_attachment v;
 	struct attachments *owner;
 	struct attachment *next;
@@ -166,6 +176,18 @@ int attachment_turn(struct attachment *a, struct vnet_err *err);
 /* r->name, or the first netN that the guest has not. */
 int attach_name(struct manager *m, const struct guest *g, const struct vnet_request *r,
 		char ret[static NIC_NAME_MAX], struct vnet_err *err);
+
+/* Choose its claim, then go on: a->v.asked, name and uuid are set. */
+void attach_choose_now(struct attachment *a);
+
+/* ---- attach-owned.c, detach-owned.c ---- */
+struct owned *owned_free(struct owned *o);
+/* The knobs are turned: open what its process is given, and give it. */
+int owned_hand_over(struct attachment *a, struct vnet_err *err);
+int owned_watch(struct attachment *a, struct vnet_err *err);
+/* Of a state file: -ESRCH where that process has ended. */
+int owned_load(struct attachment *a);
+void owned_reconcile(struct attachment *a);
 
 /* ---- hook.c ---- */
 /* All that is asked for is set: libvirt goes on. */

@@ -54,6 +54,9 @@ static void attachment_free(struct attachment *a)
 	journal_free(a->journal);
 	json_decref(a->verdicts);
 	json_decref(a->residue);
+	if (a->owned)
+		workers_forget(m->workers, a);
+	owned_free(a->owned);
 	free(a);
 }
 

@@ -113,6 +113,8 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 		   : scope == SCOPE_CONFIG ? IN_CONFIG
 					   : IN_LIVE | IN_CONFIG;
 	a->by_hook = json_is_true(json_object_get(j, "hook"));
+	if (a->v.pid)
+		owned_load(a);
 	load_journal(a);
 	a->pool_back = reconcile_before_vfs(a->journal);
 	a->undecided = true;
@@ -256,6 +258,11 @@ static void reconcile_attachment(struct attachment *a, bool first)
 
 	if (a->reply || a->txn) /* an operation of this life moves it */
 		return;
+	if (a->v.pid) {
+		if (first)
+			owned_reconcile(a);
+		return;
+	}
 	a->undecided = false;
 	switch (a->v.state) {
 	case AT_PREPARING:

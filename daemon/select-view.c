@@ -228,13 +228,14 @@ static void view_host(struct vnet_plugin_nic *nic, const struct host_scan *s)
 	nic->has_iommufd = s->has_iommufd;
 }
 
-static void view_guest(struct vnet_plugin_nic *nic, const struct guest *guest)
+static void view_guest(struct vnet_plugin_nic *nic, const struct guest *guest,
+		       const struct vnet_attachment *self)
 {
 	nic->guest_numa_node = guest ? guest->numa_node : -1;
 	nic->guest_vcpus = guest ? guest->vcpus : 0;
 	nic->guest_kvm = guest ? guest->kvm : -1;
 	nic->guest_shared = guest ? guest->shared_memory : -1;
-	nic->guest_process = !guest;
+	nic->guest_process = self && self->pid > 0;
 }
 
 /* As it will be: a mode that can't do the pool's own VLAN has to say so before it is chosen. */
@@ -293,5 +294,5 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	v->nic.in_use = v->in_use;
 	v->nic.host_use = v->host_use;
 	view_host(&v->nic, s);
-	view_guest(&v->nic, guest);
+	view_guest(&v->nic, guest, self);
 }

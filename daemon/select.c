@@ -487,3 +487,13 @@ int select_deliver(struct manager *m, const struct vnet_attachment *a, const str
 
 	return r < 0 ? r : plugin_deliver(mode, &v.nic, &v.request, ret, err);
 }
+
+int select_fds(struct manager *m, const struct vnet_attachment *a, const struct guest *guest,
+	       struct opens *ret, struct vnet_err *err)
+{
+	const struct vnet_plugin *mode;
+	struct view v;
+	int r = view_of(&v, m, a, guest, &mode, err);
+
+	return r < 0 ? r : plugin_fds(mode, &v.nic, &v.request, ret, err);
+}

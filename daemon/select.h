@@ -63,4 +63,6 @@ int select_plan(struct manager *m, const struct vnet_attachment *a, const struct
 		struct plan *ret, struct vnet_err *err);
 int select_deliver(struct manager *m, const struct vnet_attachment *a, const struct guest *guest,
 		   struct delivery *ret, struct vnet_err *err);
+int select_fds(struct manager *m, const struct vnet_attachment *a, const struct guest *guest,
+	       struct opens *ret, struct vnet_err *err);
 #endif
