@@ -68,6 +68,7 @@ int cmd_plan(struct cli *cli, int argc, char **argv);
 int cmd_mode(struct cli *cli, int argc, char **argv);
 int cmd_pool(struct cli *cli, int argc, char **argv);
 int cmd_reload(struct cli *cli, int argc, char **argv);
+int cmd_bind(struct cli *cli, int argc, char **argv);
 
 /* request.c: what attach, why and plan are given: VM and the wish as options.
  * Returns the parameters of the method. @ret_timing: set by --timing; NULL: there is none. */

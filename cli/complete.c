@@ -24,6 +24,7 @@ static const struct kind {
 	{ "guests", "io.vnetd.ListGuests", NULL, "guests", "name", NULL },
 	{ "running-guests", "io.vnetd.ListGuests", NULL, "guests", "name", "running" },
 	{ "pools", "io.vnetd.Inventory", "inventory", "pools", "name", NULL },
+	{ "functions", "io.vnetd.Inventory", "inventory", "nics", "address", NULL },
 	{ "modes", "io.vnetd.ListModes", NULL, "modes", "name", "loaded" },
 	{ "attachments", "io.vnetd.List", NULL, "attachments", "name", NULL },
 };
@@ -43,8 +44,11 @@ static void print(const struct kind *what, const json_t *reply, const char *gues
 
 	json_array_foreach (json_object_get(at, what->array), i, e) {
 		const char *name = out_str(e, what->field), *of = out_str(e, "guest");
+		const char *kind = out_str(e, "kind");
 
 		if (!name || (what->only && !out_true(e, what->only)))
+			continue;
+		if (kind && strcmp(kind, "other") == 0) /* no network function */
 			continue;
 		if (guest && (!of || strcmp(of, guest) != 0))
 			continue;
@@ -58,7 +62,7 @@ static void print(const struct kind *what, const json_t *reply, const char *gues
 int cmd_complete(struct cli *cli, int argc, char **argv)
 {
 	static const struct argp argp = {
-		.args_doc = "guests|running-guests|pools|modes\nattachments [VM]",
+		.args_doc = "guests|running-guests|pools|functions|modes\nattachments [VM]",
 		.doc = "Print the words that a shell may complete to, one a line; nothing, and "
 		       "exit code 0, where vnetd cannot be asked.",
 	};

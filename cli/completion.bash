@@ -62,6 +62,9 @@ _vnetctl_value() { # OPTION PREFIX
 		_vnetctl_offer "$prefix" < <(_vnetctl_ask modes)
 		;;
 	--pool) _vnetctl_offer "$prefix" < <(_vnetctl_ask pools) ;;
+	--driver)
+		_vnetctl_offer "$prefix" < <(printf '%s\n' vfio-pci uio_pci_generic none default)
+		;;
 	--socket)
 		compopt -o filenames 2>/dev/null
 		while IFS= read -r prefix; do COMPREPLY+=("$prefix"); done < <(compgen -f -- "$cur")
@@ -71,7 +74,7 @@ _vnetctl_value() { # OPTION PREFIX
 
 _vnetctl() {
 	local words socket cur whole last verb='' options='--json --socket= --help --usage --version'
-	local i n=0 args=() takes='--mode|--pool|--name|--mac|--vlan|--queues|--model|--mtu|--trunk|-o|--option|--socket'
+	local i n=0 args=() takes='--mode|--pool|--name|--mac|--vlan|--queues|--model|--mtu|--trunk|-o|--option|--driver|--socket'
 	local ask='--mode= --pool= --name= --mac= --vlan= --queues= --model= --mtu= --trunk= --option= --no-fallback --live --config'
 	COMPREPLY=()
 	_vnetctl_words
@@ -81,7 +84,7 @@ _vnetctl() {
 
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		case ${words[i]} in
-		--mode | --pool | --name | --mac | --vlan | --queues | --model | --mtu | --trunk | -o | --option | --socket) i=$((i + 1)) ;;
+		--mode | --pool | --name | --mac | --vlan | --queues | --model | --mtu | --trunk | -o | --option | --driver | --socket) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			if [ -z "$verb" ]; then verb=${words[i]}; else args+=("${words[i]//\\/}"); fi
@@ -104,6 +107,7 @@ _vnetctl() {
 	plan | why) options+=" $ask" ;;
 	detach) options+=' --live --config' ;;
 	inventory) options+=' --verbose' ;;
+	bind) options+=' --driver=' ;;
 	esac
 	if [[ $cur == -* ]]; then
 		# shellcheck disable=SC2086 # words
@@ -112,11 +116,12 @@ _vnetctl() {
 		return
 	fi
 	case $verb/$n in
-	/0) _vnetctl_words_of attach detach list show inventory why plan mode pool reload ;;
+	/0) _vnetctl_words_of attach detach list show inventory why plan bind mode pool reload ;;
 	attach/0 | why/0 | plan/1) _vnetctl_offer < <(_vnetctl_ask guests) ;;
 	detach/0 | show/0) _vnetctl_offer < <(_vnetctl_ask attachments) ;;
 	detach/1 | show/1) [[ ${args[0]} == */* ]] || _vnetctl_offer < <(_vnetctl_ask attachments "${args[0]}") ;;
 	plan/0) _vnetctl_words_of attach ;;
+	bind/0) _vnetctl_offer < <(_vnetctl_ask functions) ;;
 	mode/0 | pool/0) _vnetctl_words_of list ;;
 	esac
 }

@@ -9,7 +9,7 @@ function __vnetctl_args
     for word in (commandline -opc)[2..-1]
         if test $skip = yes
             set skip no
-        else if string match -qr -- '^(-o|--(mode|pool|name|mac|vlan|queues|model|mtu|trunk|option|socket))$' $word
+        else if string match -qr -- '^(-o|--(mode|pool|name|mac|vlan|queues|model|mtu|trunk|option|driver|socket))$' $word
             set skip yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -61,6 +61,7 @@ complete -c vnetctl -n $none -a show -d 'One of them, and what was done for it'
 complete -c vnetctl -n $none -a inventory -d 'The host\'s NICs, their VFs, who uses them'
 complete -c vnetctl -n $none -a why -d 'Every candidate, and why it can or cannot'
 complete -c vnetctl -n $none -a plan -d 'What attach would do'
+complete -c vnetctl -n $none -a bind -d 'Bind a NIC or VF for programs'
 complete -c vnetctl -n $none -a mode -d 'The ways to give a guest a NIC'
 complete -c vnetctl -n $none -a pool -d 'What NICs are taken from'
 complete -c vnetctl -n $none -a reload -d 'Read the configuration again'
@@ -71,6 +72,7 @@ complete -c vnetctl -n '__vnetctl_at 1 plan' -a '(__vnetctl_ask guests)'
 complete -c vnetctl -n '__vnetctl_at 0 detach show' -a '(__vnetctl_ask attachments)'
 complete -c vnetctl -n '__vnetctl_at 1 detach show' -a '(__vnetctl_names)'
 complete -c vnetctl -n '__vnetctl_at 0 mode pool' -a list
+complete -c vnetctl -n '__vnetctl_at 0 bind' -a '(__vnetctl_ask functions)'
 
 set -l asks '__vnetctl_verb attach why plan'
 complete -c vnetctl -n $asks -l mode -x -a '(__vnetctl_ask modes)' -d 'How, the first that can'
@@ -88,4 +90,5 @@ set -l scoped '__vnetctl_verb attach detach why plan'
 complete -c vnetctl -n $scoped -l live -d 'Only the running guest'
 complete -c vnetctl -n $scoped -l config -d 'Only the persistent configuration'
 complete -c vnetctl -n '__vnetctl_verb attach' -l timing -d 'Say where the time went'
+complete -c vnetctl -n '__vnetctl_verb bind' -l driver -x -a 'vfio-pci uio_pci_generic none default' -d 'To what'
 complete -c vnetctl -n '__vnetctl_verb inventory' -l verbose -d 'All columns, other links and taps too'

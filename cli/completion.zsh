@@ -20,6 +20,7 @@ _vnetctl_ask() { # TAG DESCRIPTION WHAT [VM]
 
 _vnetctl_guests() { _vnetctl_ask guests guest guests; }
 _vnetctl_pools() { _vnetctl_ask pools pool pools; }
+_vnetctl_functions() { _vnetctl_ask functions 'PCI address' functions; }
 _vnetctl_modes() {
 	compset -P '*,'
 	_vnetctl_ask modes mode modes
@@ -66,6 +67,7 @@ _vnetctl() {
 		"inventory:the host's NICs, their VFs, who uses them"
 		'why:every candidate, and why it can or cannot'
 		'plan:what attach would do'
+		'bind:bind a NIC or VF for programs'
 		'mode:the ways to give a guest a NIC'
 		'pool:what NICs are taken from'
 		'reload:read the configuration again'
@@ -93,6 +95,10 @@ _vnetctl() {
 		;;
 	show) _arguments $common '1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names' ;;
 	inventory) _arguments $common '--verbose[all columns, other links and taps too]' ;;
+	bind)
+		_arguments $common '--driver=[to what]:driver:(vfio-pci uio_pci_generic none default)' \
+			'1:address:_vnetctl_functions'
+		;;
 	mode | pool) _arguments $common '1:what:(list)' ;;
 	*) _arguments $common ;;
 	esac

@@ -24,6 +24,7 @@ static const struct verb verbs[] = {
 	{ "plan", "attach VM [OPTION...]", "what attach would do; touches nothing", cmd_plan },
 	{ "pool", "list", "what NICs are taken from, and what is left", cmd_pool },
 	{ "reload", "", "read the configuration anew", cmd_reload },
+	{ "bind", "[ADDRESS --driver=DRIVER]", "bind a NIC or VF for programs", cmd_bind },
 	{ "mode", "list", "the ways to give a guest a NIC", cmd_mode },
 	{ "complete", "WHAT", NULL, cmd_complete }, /* for the shells: not in the list */
 };

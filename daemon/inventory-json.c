@@ -152,6 +152,7 @@ static json_t *holder_json(const struct held *h)
 		[HELD_BY_ATTACHMENT] = "attachment",
 		[HELD_BY_GUEST] = "guest",
 		[HELD_BY_PROCESS] = "process",
+		[HELD_BY_BIND] = "bind",
 		[HELD_BY_HOST] = "host",
 	};
 	json_t *j;

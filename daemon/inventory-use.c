@@ -8,28 +8,14 @@
 #include <string.h>
 
 #include "daemon/attach.h"
+#include "daemon/bind.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
 #include "daemon/pool.h"
 
-/* Network functions without an interface of their own in any namespace. */
-static const char *const no_netdev_drivers[] = { "pci-stub", "pci-pf-stub", "pcieport" };
-
-static bool one_of(const char *s, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(s, list[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-#define ONE_OF(s, list) one_of(s, list, ARRAY_SIZE(list))
-
 bool inventory_blocks_group(const struct nic *n)
 {
-	return n->driver[0] && !n->bridge && n->vfio_dev < 0 &&
-	       strncmp(n->driver, "vfio-", 5) != 0 && !ONE_OF(n->driver, no_netdev_drivers);
+	return !n->bridge && n->vfio_dev < 0 && driver_blocks_group(n->driver);
 }
 
 const struct nic *inventory_group_blocker(const struct host_scan *s, const struct nic *n)
@@ -135,6 +121,19 @@ static bool held_by_process(const struct host_scan *s, const struct nic *n, stru
 		return true;
 	}
 	return false;
+}
+
+/* ---- vnetctl bind ---- */
+
+static bool held_by_bind(const struct manager *m, const struct nic *n, struct held *ret)
+{
+	const char *driver;
+
+	if (!binds_hold(m->binds, n, &driver, ret->text, sizeof(ret->text)))
+		return false;
+	ret->by = HELD_BY_BIND;
+	snprintf(ret->name, sizeof(ret->name), "%s", driver);
+	return true;
 }
 
 /* ---- the host itself ---- */
@@ -258,7 +257,7 @@ bool inventory_held(const struct manager *m, const struct nic *n,
 
 	*ret = (struct held){ .by = HELD_NOT };
 	return held_by_guest(m, n, self, ret) || held_by_process(s, n, ret) ||
-	       held_by_host(s, n, ret);
+	       held_by_bind(m, n, ret) || held_by_host(s, n, ret);
 }
 
 bool inventory_holder(const struct manager *m, const struct nic *n, struct held *ret)

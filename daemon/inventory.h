@@ -41,10 +41,17 @@ void inventory_in_use_for(const struct inventory *inv, const struct nic *n,
 void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char *ret, size_t size);
 
 /* The same with its parts, for JSON; inventory_in_use() is the text of it. */
-enum held_by { HELD_NOT, HELD_BY_ATTACHMENT, HELD_BY_GUEST, HELD_BY_PROCESS, HELD_BY_HOST };
+enum held_by {
+	HELD_NOT,
+	HELD_BY_ATTACHMENT,
+	HELD_BY_GUEST,
+	HELD_BY_PROCESS,
+	HELD_BY_BIND, /* `vnetctl bind` */
+	HELD_BY_HOST
+};
 struct held {
 	enum held_by by;
-	char name[ATTACHMENT_ID_MAX]; /* attachment, guest, command or host interface */
+	char name[ATTACHMENT_ID_MAX]; /* attachment, guest, command, driver or host interface */
 	pid_t pid;		      /* of a process, else 0 */
 	char text[REASON_MAX];
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/attach.h"
+#include "daemon/bind.h"
 #include "daemon/config.h"
 #include "daemon/fault.h"
 #include "daemon/hook.h"
@@ -196,7 +197,8 @@ int manager_new(struct manager **ret, const struct manager_config *config, struc
 	    (r = config_load(&m->conf, config->config, err)) < 0 ||
 	    (r = pools_new(&m->pools, m, err)) < 0 || (r = pool_start_new(&m->start, m, err)) < 0 ||
 	    (r = reload_new(&m->reload, m, err)) < 0 ||
-	    (r = attachments_new(&m->attachments, m, err)) < 0 || (r = open_domains(m, err)) < 0 ||
+	    (r = attachments_new(&m->attachments, m, err)) < 0 ||
+	    (r = binds_new(&m->binds, m, err)) < 0 || (r = open_domains(m, err)) < 0 ||
 	    (r = open_monitor(m, err)) < 0 ||
 	    (r = server_new(&m->server, m->event, m, config->socket, err)) < 0)
 		goto fail;
@@ -246,6 +248,7 @@ struct manager *manager_free(struct manager *m)
 	monitor_free(m->monitor);
 	attachments_free(m->attachments);
 	m->attachments = NULL;
+	m->binds = binds_free(m->binds);
 	domains_free(m->domains);
 	pool_start_free(m->start);
 	m->start = NULL;

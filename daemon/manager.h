@@ -37,6 +37,7 @@ struct manager {
 	struct pool_start *start;	 /* pool-start.h */
 	struct reload *reload;		 /* reload.h */
 	struct attachments *attachments; /* attach.h */
+	struct binds *binds;		 /* bind.h */
 	struct monitor *monitor;	 /* NULL where the root is not "/" */
 	struct server *server;
 };

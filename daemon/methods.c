@@ -20,6 +20,7 @@ static const char *const request_fields[] = { "guest", "name",	"modes",   "pool"
 					      "vlan",  "scope", "options", "fallback", NULL };
 static const char *const hook_fields[] = { "object", "operation", "subOperation",
 					   "extra",  "xml",	  NULL };
+static const char *const bind_fields[] = { "address", "driver", NULL };
 static const char *const interface_fields[] = { "interface", NULL };
 
 static const struct method methods[] = {
@@ -28,6 +29,8 @@ static const struct method methods[] = {
 	{ "io.vnetd.List", ACCESS_LOOK, no_fields, .plain = list_run },
 	{ "io.vnetd.ListGuests", ACCESS_LOOK, no_fields, .plain = guests_run },
 	{ "io.vnetd.Show", ACCESS_LOOK, show_fields, true, .target = show_run },
+	{ "io.vnetd.Bind", ACCESS_CHANGE, bind_fields, .bind = bind_run },
+	{ "io.vnetd.ListBinds", ACCESS_LOOK, no_fields, .plain = binds_run },
 	{ "io.vnetd.Inventory", ACCESS_LOOK, no_fields, .plain = inventory_run },
 	{ "io.vnetd.Why", ACCESS_LOOK, request_fields, .request = why_run },
 	{ "io.vnetd.Plan", ACCESS_LOOK, request_fields, .request = plan_run },
@@ -164,6 +167,39 @@ static void run_hook(struct manager *m, const struct method *method, struct call
 	call_error(c, &err, NULL);
 }
 
+/* A driver's name is one component of a path. */
+static bool is_driver_name(const char *s)
+{
+	return *s && strcmp(s, ".") != 0 && strcmp(s, "..") != 0 &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+		       strlen(s);
+}
+
+static void run_bind(struct manager *m, const struct method *method, struct call *c)
+{
+	const json_t *parameters = call_parameters(c);
+	struct vnet_err err = VNET_ERR_INIT;
+	struct bind_request q = { 0 };
+	char addr[64];
+	int r;
+
+	r = json_get_str(parameters, "address", addr, sizeof(addr), &err);
+	if (r == 0 && pci_addr_parse(addr, &q.addr) < 0)
+		r = vnet_err_set(&err, -EINVAL, VNET_E_INVALID,
+				 "address: '%s' is no PCI address like 0000:65:00.0", addr);
+	if (r == 0)
+		r = json_get_str(parameters, "driver", q.driver, sizeof(q.driver), &err);
+	if (r == 0 && !is_driver_name(q.driver))
+		r = vnet_err_set(&err, -EINVAL, VNET_E_INVALID,
+				 "driver: '%s' is no name of a driver", q.driver);
+	if (r < 0) {
+		call_error(c, &err, NULL);
+		return;
+	}
+	note(method, c, addr);
+	method->bind(m, &q, call_done, c);
+}
+
 static void run_plain(struct manager *m, const struct method *method, struct call *c)
 {
 	note(method, c, NULL);
@@ -195,6 +231,8 @@ void methods_dispatch(struct manager *m, struct call *c)
 		run_target(m, method, c);
 	else if (method->hook)
 		run_hook(m, method, c);
+	else if (method->bind)
+		run_bind(m, method, c);
 	else if (method->plain)
 		run_plain(m, method, c);
 	else

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/bind.h"
 #include "daemon/hook.h"
 #include "daemon/policy.h"
 #include "daemon/reply.h"
@@ -28,6 +29,7 @@ struct method {
 	void (*target)(struct manager *m, const struct vnet_request *r, reply_fn reply,
 		       void *user); /* guest, name, scope */
 	void (*hook)(struct manager *m, const struct hook_call *h, reply_fn reply, void *user);
+	void (*bind)(struct manager *m, const struct bind_request *r, reply_fn reply, void *user);
 	void (*plain)(struct manager *m, reply_fn reply, void *user);
 	/* or, for what the daemon says of itself, the call */
 	void (*service)(struct call *c);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/attach.h"
+#include "daemon/bind.h"
 #include "daemon/claim.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
@@ -60,7 +61,12 @@ static void view_in_use(struct view *v, struct manager *m, const struct host_sca
 {
 	const struct vnet_attachment *a = attachments_holder(m->attachments, pf, index), *whole;
 	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
+	const struct nic *of = host_scan_nic(s, pf);
+	const char *driver;
 
+	/* Its PF is on its way to another driver: no VFs will be there. */
+	if (of && binds_hold(m->binds, of, &driver, v->in_use, sizeof(v->in_use)))
+		return;
 	whole = attachments_holder(m->attachments, pf, -1);
 	if (whole && whole != self && (!a || a == self)) {
 		snprintf(v->in_use, sizeof(v->in_use), "attachment %s has all of %s (%s)",
@@ -118,6 +124,7 @@ static void view_whole(struct view *v, struct manager *m, const struct nic *nic,
 {
 	const struct vnet_attachment *a;
 	char id[ATTACHMENT_ID_MAX];
+	const char *driver;
 
 	v->nic.iommu_group = nic->iommu_group;
 	view_members(v, inventory_scan(m->inventory), nic);
@@ -129,7 +136,8 @@ static void view_whole(struct view *v, struct manager *m, const struct nic *nic,
 			 model_attachment_id(a, id), attachment_state_str(a->state));
 		return;
 	}
-	inventory_in_use_for(m->inventory, nic, self, v->in_use, sizeof(v->in_use));
+	if (!binds_hold(m->binds, nic, &driver, v->in_use, sizeof(v->in_use)))
+		inventory_in_use_for(m->inventory, nic, self, v->in_use, sizeof(v->in_use));
 }
 
 /* Making VFs drops this PF's link for a second: only on purpose. */

@@ -368,7 +368,7 @@ bool txn_made_no_vfs(const struct txn *t)
 	return t->pool;
 }
 
-/* Nothing of a VF is written while somebody has it open, whoever that is. */
+/* Nothing of it is written while somebody has it open, whoever that is. */
 static void back_is_free(void *user, int r, const json_t *result, struct vnet_err *err)
 {
 	struct txn *t = user;
@@ -384,14 +384,15 @@ static void back_is_free(void *user, int r, const json_t *result, struct vnet_er
 	t->done(t->user, 0, &none);
 }
 
-static const struct effect *last_of_vf(const struct journal *j)
+/* What the attachment claims, by the last effect of a knob that can tell whether somebody
+ * has it. */
+static const struct effect *claimed(const struct journal *j)
 {
-	struct pci_addr pf;
-	unsigned index;
-
 	for (size_t i = j->n; i > 0; i--) {
-		if (vf_object_parse(j->effects[i - 1].object, &pf, &index) == 0)
-			return &j->effects[i - 1];
+		const struct effect *e = &j->effects[i - 1];
+
+		if (e->knob->owner == KNOB_OF_ATTACHMENT && e->knob->check_free)
+			return e;
 	}
 	return NULL;
 }
@@ -407,11 +408,11 @@ void txn_back(struct txn *t, bool pool, txn_residue_fn residue, txn_done_fn done
 	t->residue = residue;
 	t->done = done;
 	t->user = user;
-	e = last_of_vf(t->journal);
+	e = claimed(t->journal);
 	if (!e)
 		back_next(t);
 	else if (workers_call(t->workers, txn_lane(e->knob, e->object, lane), "free",
-			      json_pack("{s:s}", "object", e->object), TXN_GET_DEADLINE_MS,
-			      back_is_free, t, &err) < 0)
+			      json_pack("{s:s,s:s}", "knob", e->knob->name, "object", e->object),
+			      TXN_GET_DEADLINE_MS, back_is_free, t, &err) < 0)
 		back_is_free(t, err.code, NULL, &err);
 }

@@ -6,7 +6,7 @@
  *	{id, op: "set", args: {knob, object, value}}	{value}, as read back afterwards
  *	{id, op: "nics"}				host_nics_to_json()
  *	{id, op: "holders"}				host_holders_to_json()
- *	{id, op: "free", args: {object}}		{}, an error where somebody has the VF
+ *	{id, op: "free", args: {knob, object}}	{}, an error where somebody has it
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *	{id, op: "ovs"}					ovs_scan()
  *	{id, op: "mgmtdevs"}				host_mgmtdevs_to_json()
@@ -99,10 +99,11 @@ static int op_set(struct worker *w, const json_t *args, json_t **ret, struct vne
 static int op_free(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
 {
 	char object[KNOB_OBJECT_MAX];
-	int r = json_get_str(args, "object", object, sizeof(object), err);
+	const struct knob *knob = NULL;
+	int r = find_knob(args, &knob, object, err);
 
-	if (r == 0)
-		r = vf_check_free(w->kernel, object, err);
+	if (r == 0 && knob->check_free)
+		r = knob->check_free(w->kernel, object, err);
 	if (r == 0)
 		*ret = json_object();
 	return r;
@@ -173,8 +174,7 @@ static const struct {
 	op_fn fn;
 } ops[] = {
 	{ "get", op_get }, { "set", op_set },	{ "nics", op_nics }, { "holders", op_holders },
-	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },
-	{ "mgmtdevs", op_mgmtdevs },
+	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },   { "mgmtdevs", op_mgmtdevs },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)

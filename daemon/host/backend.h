@@ -14,6 +14,8 @@
 #define PCI_DRIVERS "sys/bus/pci/drivers"
 #define VDPA_DEVICES "sys/bus/vdpa/devices"
 #define VDPA_DRIVERS "sys/bus/vdpa/drivers"
+#define PCI_PROBE "sys/bus/pci/drivers_probe"
+#define PCI_DEVICES_PATH "/" PCI_DEVICES /* in texts */
 
 /* Install ops and priv of a back end in *k, whose root is open. */
 int real_open(struct kernel *k, struct vnet_err *err);
@@ -58,6 +60,18 @@ int parse_pf_object(const char *object, struct pci_addr *ret, struct vnet_err *e
 /* "0000:65:00.0/vf3" */
 int parse_vf_object(const char *object, struct pci_addr *ret_pf, unsigned *ret_index,
 		    struct vnet_err *err);
+
+/* ---- check_free of the knobs ---- */
+
+/* May the settings of this function (its address, or "PF/vfN") be written: has nobody it
+ * open through VFIO? Opens its group for a moment, so only for one that ledger and libvirt
+ * call free. -EBUSY: the error says who. 0 also where there is no such function, and for
+ * objects of other knobs. */
+int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
+/* A tap or macvtap: no process has a queue of it. */
+int netdev_check_free(struct kernel *k, const char *object, struct vnet_err *err);
+/* A vDPA device: nobody has its node open, no interface of it is in use. */
+int vdpa_check_free(struct kernel *k, const char *object, struct vnet_err *err);
 
 /* ---- driver.c, numvfs.c, vf-knobs.c, vdpa-knobs.c, vdpa-path.c: what knobs.c puts into its table ---- */
 int driver_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The driver knob: what a VF is bound to, and its driver_override.
+ * The driver knob: what a function is bound to, and its driver_override. A VF is named
+ * by its PF and index, or by its own address; a PF or plain NIC by its address.
  *
  * Invariants: nothing is written before everything that can refuse was asked; a
  * driver is taken off only after in-use.c says that nobody uses it, and a VFIO
@@ -10,6 +11,9 @@
  * With sriov_drivers_autoprobe=0 a VF can be bound only to the driver that its
  * override names. So a bind always sets the override to its driver first, and the
  * override that was asked for afterwards.
+ *
+ * What is named by its address may be a PF: it stays where it is while it has VFs,
+ * because its driver takes them away when it goes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,21 +21,25 @@
 #include <time.h>
 
 #include "daemon/host/backend.h"
+#include "daemon/host/driver.h"
 #include "daemon/host/in-use.h"
 #include "lib/cleanup.h"
 
 #define NONE "none"
+#define DEFAULT "default"
 #define RESET_TRIES 20
 #define RESET_STEP_MS 50
 
 struct binding {
 	char driver[DRIVER_NAME_MAX];	/* "" none */
 	char override[DRIVER_NAME_MAX]; /* "" none */
+	bool probe;			/* the driver that the kernel chooses */
 };
 
 struct target {
 	struct pci_addr addr;
 	char bdf[PCI_ADDR_STR];
+	bool by_address;
 	struct binding now;
 };
 
@@ -79,8 +87,12 @@ bool driver_matches(const char *wanted, const char *actual)
 {
 	struct binding w, a;
 
-	return binding_parse(wanted, &w) == 0 && binding_parse(actual, &a) == 0 &&
-	       binding_eq(&w, &a);
+	if (binding_parse(actual, &a) < 0)
+		return false;
+	if (!strcmp(wanted, DEFAULT))
+		return strcmp(actual, KNOB_ABSENT) != 0 && *a.driver && !*a.override &&
+		       !driver_is_for_programs(a.driver);
+	return binding_parse(wanted, &w) == 0 && binding_eq(&w, &a);
 }
 
 static int read_binding(struct kernel *k, const char *bdf, struct binding *ret,
@@ -108,8 +120,7 @@ static int read_binding(struct kernel *k, const char *bdf, struct binding *ret,
 }
 
 /* -ENOENT without err: there is no such VF. */
-static int find_target(struct kernel *k, const char *object, struct target *ret,
-		       struct vnet_err *err)
+static int find_vf(struct kernel *k, const char *object, struct pci_addr *ret, struct vnet_err *err)
 {
 	char pf_bdf[PCI_ADDR_STR];
 	struct pci_addr pf;
@@ -119,13 +130,26 @@ static int find_target(struct kernel *k, const char *object, struct target *ret,
 	r = parse_vf_object(object, &pf, &index, err);
 	if (r < 0)
 		return r;
-	r = kernel_readlink_pci(k, &ret->addr, PCI_DEVICES "/%s/virtfn%u",
-				pci_addr_str(&pf, pf_bdf), index);
-	if (r == -ENOENT)
-		return r;
-	if (r < 0)
+	r = kernel_readlink_pci(k, ret, PCI_DEVICES "/%s/virtfn%u", pci_addr_str(&pf, pf_bdf),
+				index);
+	if (r < 0 && r != -ENOENT)
 		return vnet_err_errno(err, r, "find VF %u of PF %s", index, pf_bdf);
+	return r;
+}
+
+/* -ENOENT without err: there is no such function. */
+static int find_target(struct kernel *k, const char *object, struct target *ret,
+		       struct vnet_err *err)
+{
+	int r;
+
+	ret->by_address = pci_addr_parse(object, &ret->addr) == 0;
+	r = ret->by_address ? 0 : find_vf(k, object, &ret->addr, err);
+	if (r < 0)
+		return r;
 	pci_addr_str(&ret->addr, ret->bdf);
+	if (ret->by_address && !kernel_exists(k, PCI_DEVICES "/%s", ret->bdf))
+		return -ENOENT;
 	return read_binding(k, ret->bdf, &ret->now, err);
 }
 
@@ -150,22 +174,51 @@ static bool is_vfio(const char *driver)
 	return strstr(driver, "vfio") != NULL;
 }
 
+/* Without an IOMMU VFIO serves only where the administrator said so, and no guest. */
+static bool may_go_without_iommu(struct kernel *k, const struct target *t)
+{
+	char text[8];
+
+	return t->by_address &&
+	       kernel_read(k, text, sizeof(text),
+			   "sys/module/vfio/parameters/enable_unsafe_noiommu_mode") > 0 &&
+	       (text[0] == 'Y' || text[0] == '1');
+}
+
+/* A driver that goes takes the VFs of its PF with it, whoever has them. */
+static int check_no_vfs(struct kernel *k, const struct target *t, struct vnet_err *err)
+{
+	int n = count_vfs(k, &t->addr);
+
+	if (n <= 0)
+		return 0;
+	return vnet_err_set(err, -EBUSY, VNET_E_IN_USE,
+			    "it has %d VF%s: they would go with its driver; take them away first "
+			    "(echo 0 > " PCI_DEVICES_PATH "/%s/sriov_numvfs) if nobody uses them",
+			    n, n == 1 ? "" : "s", t->bdf);
+}
+
 /* What can be known to fail before anything is written. */
 static int check_possible(struct kernel *k, const struct target *t, const struct binding *want,
 			  struct vnet_err *err)
 {
-	if (!*want->driver)
-		return 0;
+	int r = 0;
+
+	if (want->probe || strcmp(want->driver, t->now.driver) != 0)
+		r = check_no_vfs(k, t, err);
+	if (r < 0 || !*want->driver)
+		return r;
 	if (!kernel_exists(k, PCI_DRIVERS "/%s", want->driver))
 		return vnet_err_set(err, -ENOENT, VNET_E_FAILED,
 				    "driver %s is not loaded: modprobe %s", want->driver,
 				    want->driver);
-	if (is_vfio(want->driver) && !kernel_exists(k, PCI_DEVICES "/%s/iommu_group", t->bdf))
+	if (is_vfio(want->driver) && !kernel_exists(k, PCI_DEVICES "/%s/iommu_group", t->bdf) &&
+	    !may_go_without_iommu(k, t))
 		return vnet_err_set(
 			err, -EINVAL, VNET_E_FAILED,
 			"it has no IOMMU group: enable the IOMMU in firmware and kernel "
 			"(intel_iommu=on)");
-	return 0;
+	return t->by_address && is_vfio(want->driver) ? check_group_free(k, t->bdf, err) : 0;
 }
 
 static int write_override(struct kernel *k, const char *bdf, const char *override,
@@ -216,17 +269,19 @@ static int reset(struct kernel *k, const struct target *t, struct vnet_err *err)
 
 static int leave_driver(struct kernel *k, const struct target *t, struct vnet_err *err)
 {
+	bool vfio = is_vfio(t->now.driver) || function_vfio_dev(k, &t->addr) >= 0;
 	_cleanup_close_ int fence = -1;
 	int r;
 
-	if (!is_vfio(t->now.driver) && function_vfio_dev(k, &t->addr) < 0) {
+	if (vfio)
+		r = check_vfio_free(k, &t->addr, &fence, err);
+	else
 		r = check_native_free(k, &t->addr, err);
-		return r < 0 ? r : unbind(k, t, err);
-	}
-	r = check_vfio_free(k, &t->addr, &fence, err);
 	if (r == 0)
 		r = unbind(k, t, err);
-	return r < 0 ? r : reset(k, t, err);
+	if (r < 0 || !(vfio || driver_is_for_programs(t->now.driver)))
+		return r;
+	return reset(k, t, err);
 }
 
 static int bind_failed(int r, const char *driver, struct vnet_err *err)
@@ -279,6 +334,25 @@ static void put_back(struct kernel *k, const struct target *t)
 		write_override(k, t->bdf, t->now.override, NULL);
 }
 
+/* What the kernel would have bound by itself. It says yes also where it binds nothing. */
+static int bind_probed(struct kernel *k, const struct target *t, struct vnet_err *err)
+{
+	int r = *t->now.driver ? leave_driver(k, t, err) : 0;
+
+	if (r == 0 && *t->now.override)
+		r = write_override(k, t->bdf, "", err);
+	if (r < 0)
+		return r;
+	r = kernel_write(k, t->bdf, PCI_PROBE);
+	if (r < 0)
+		return vnet_err_errno(err, r, "have the kernel choose its driver");
+	if (!kernel_exists(k, PCI_DEVICES "/%s/driver", t->bdf))
+		return vnet_err_set(err, -ENODEV, VNET_E_FAILED,
+				    "none of the loaded drivers takes it: load its own (modprobe), "
+				    "or name one");
+	return 0;
+}
+
 static int change(struct kernel *k, const struct target *t, const struct binding *want,
 		  struct vnet_err *err)
 {
@@ -286,7 +360,9 @@ static int change(struct kernel *k, const struct target *t, const struct binding
 	char text[KNOB_VALUE_MAX];
 	int r;
 
-	if (!strcmp(t->now.driver, want->driver)) {
+	if (want->probe) {
+		r = bind_probed(k, t, err);
+	} else if (!strcmp(t->now.driver, want->driver)) {
 		r = write_override(k, t->bdf, want->override, err);
 	} else {
 		r = *t->now.driver ? leave_driver(k, t, err) : 0;
@@ -295,11 +371,47 @@ static int change(struct kernel *k, const struct target *t, const struct binding
 	}
 	if (r == 0)
 		r = read_binding(k, t->bdf, &got, err);
-	if (r < 0 || binding_eq(&got, want))
+	if (r < 0 || want->probe || binding_eq(&got, want))
 		return r;
 	binding_format(&got, text);
 	return vnet_err_set(err, -EIO, VNET_E_FAILED,
 			    "the kernel said yes, but it reads back as '%s'", text);
+}
+
+/* "default": what it is bound to now where that is the host's, else the kernel's choice.
+ * The kernel makes none for a VF whose PF has autoprobe 0: then it is its siblings'. */
+static int resolve_default(struct kernel *k, const struct target *t, struct binding *ret,
+			   struct vnet_err *err)
+{
+	if (*t->now.driver && !driver_is_for_programs(t->now.driver)) {
+		strcpy(ret->driver, t->now.driver);
+		return 0;
+	}
+	if (kernel_read_number(k, 1, PCI_DEVICES "/%s/physfn/sriov_drivers_autoprobe", t->bdf) ==
+		    0 &&
+	    !driver_of_siblings(k, t->bdf, ret->driver))
+		return vnet_err_set(err, -ENODEV, VNET_E_FAILED,
+				    "its PF has sriov_drivers_autoprobe=0, so the kernel chooses "
+				    "none, and no other VF of it has one: name it");
+	ret->probe = !*ret->driver;
+	return 0;
+}
+
+static int driver_want(struct kernel *k, const struct target *t, const char *value,
+		       struct binding *ret, struct vnet_err *err)
+{
+	if (!strcmp(value, DEFAULT))
+		return resolve_default(k, t, ret, err);
+	return binding_parse(value, ret);
+}
+
+/* Some time after the bind the interface has the name that udev gives it. */
+static void wait_for_interface(struct kernel *k, const struct target *t, const struct binding *want)
+{
+	bool native = want->probe || (*want->driver && !driver_is_for_programs(want->driver));
+
+	if (t->by_address && native && strcmp(t->now.driver, want->driver) != 0)
+		driver_await_interface(k, &t->addr);
 }
 
 int driver_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err)
@@ -308,38 +420,45 @@ int driver_set(struct kernel *k, const char *object, const char *value, struct v
 	struct target t = { 0 };
 	int r;
 
-	if (binding_parse(value, &want) < 0)
+	if (strcmp(value, DEFAULT) != 0 && binding_parse(value, &want) < 0)
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
 				    "driver '%s': expected a driver's name or none, and maybe "
 				    "override=NAME",
 				    value);
 	r = find_target(k, object, &t, err);
 	if (r == -ENOENT)
-		return vnet_err_set(err, r, VNET_E_NOT_FOUND, "driver %s: there is no such VF",
-				    object);
-	if (r < 0 || binding_eq(&t.now, &want))
+		return vnet_err_set(err, r, VNET_E_NOT_FOUND, "driver %s: there is no such %s",
+				    object, t.by_address ? "function" : "VF");
+	if (r < 0)
 		return r;
-	r = check_possible(k, &t, &want, err);
+	r = driver_want(k, &t, value, &want, err);
+	if (r == 0 && !want.probe && binding_eq(&t.now, &want))
+		return 0;
+	if (r == 0)
+		r = check_possible(k, &t, &want, err);
 	if (r == 0) {
 		r = change(k, &t, &want, err);
 		if (r < 0)
 			put_back(k, &t);
+		else
+			wait_for_interface(k, &t, &want);
 	}
 	if (r < 0)
 		vnet_err_wrap(err, "driver %s: %s -> %s", t.bdf, driver_name(t.now.driver),
-			      driver_name(want.driver));
+			      !strcmp(value, DEFAULT) ? value : driver_name(want.driver));
 	return r;
 }
 
 int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err)
 {
 	_cleanup_close_ int fence = -1;
-	struct pci_addr pf;
+	struct pci_addr addr;
 	struct target t;
 	unsigned index;
 	int r;
 
-	if (vf_object_parse(object, &pf, &index) < 0)
+	/* What is neither function nor VF has nobody that could have it open so. */
+	if (pci_addr_parse(object, &addr) < 0 && vf_object_parse(object, &addr, &index) < 0)
 		return 0;
 	r = find_target(k, object, &t, err);
 	if (r == -ENOENT)
@@ -347,5 +466,5 @@ int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err)
 	if (r < 0 || (!is_vfio(t.now.driver) && function_vfio_dev(k, &t.addr) < 0))
 		return r;
 	r = check_vfio_free(k, &t.addr, &fence, err);
-	return r < 0 ? vnet_err_wrap(err, "VF %s", t.bdf) : 0;
+	return r < 0 ? vnet_err_wrap(err, "%s", t.bdf) : 0;
 }

@@ -143,7 +143,7 @@ struct knob {
 	const char *name; /* "vf-mac" */
 	const char *
 		summary; /* for plan and the manual: "administrative MAC of a VF, set through its PF" */
-	const char *object;    /* "PF", "PF/vfN", "interface": what the object string is */
+	const char *object;    /* "PF", "PF/vfN" ...: what the object string is */
 	enum knob_owner owner; /* pool knobs are only ever rolled forward */
 	const char *idle;      /* what an idle VF has; NULL where that has no meaning */
 	unsigned deadline_ms;  /* a set that takes longer makes its PF stuck */
@@ -151,6 +151,9 @@ struct knob {
 	 * (or a server) serialises over all objects has one lane. */
 	const char *lane;
 	bool live; /* may be set while a guest has the VF */
+	/* Has nobody it in use, so that knobs of its kind may be walked back? -EBUSY: the
+	 * error says who. 0 also where there is none of it. NULL: nobody can. */
+	int (*check_free)(struct kernel *k, const char *object, struct vnet_err *err);
 	/* Is @actual what @wanted asks for? (spelling, the driver's nearest value) */
 	bool (*matches)(const char *wanted, const char *actual);
 	/* NULL, or: may @actual be what a set of @after over @before left half way, when its
@@ -168,10 +171,13 @@ struct knob {
  *                                                      0 -> N is ever written (facts: R1, R7)
  * link-up       PF       "up" "down"                   IFF_UP of the PF's interface
  * driver        PF/vfN   "none", "igbvf", "vfio-pci override=vfio-pci", "none override=x"
- *                        driver and driver_override together: what may be bound
+ *            or ADDRESS  driver and driver_override together: what may be bound
  *                        depends on the override, so one can't be undone without the other.
  *                        Leaving a VFIO driver: fence, unbind, reset. Refuses with
- *                        -EBUSY what a process or a host interface uses.
+ *                        -EBUSY what a process or a host interface uses, a PF that has
+ *                        VFs, and VFIO where another member of the IOMMU group blocks it.
+ *                        "default" is set, never read: a driver of the host, as the
+ *                        kernel chooses it, and no override.
  * vf-mac        PF/vfN   MAC; zero clears (driver's nearest where zero is refused)
  * vf-vlan       PF/vfN   as vlan_str(): "0", "100", "100 qos 3 proto 802.1ad"
  * vf-trust      PF/vfN   "on" "off" ("unknown" read where the driver reports none)
@@ -208,9 +214,4 @@ struct knob {
  */
 const struct knob *knob_find(const char *name);
 const struct knob *knob_at(size_t i); /* NULL past the last */
-
-/* May the settings of this VF ("PF/vfN") be written: has nobody it open through VFIO?
- * Opens its group for a moment, so only for one that ledger and libvirt call free.
- * -EBUSY: the error says who. 0 also where there is no such VF, and for what is none. */
-int vf_check_free(struct kernel *k, const char *object, struct vnet_err *err);
 #endif

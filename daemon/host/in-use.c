@@ -83,12 +83,14 @@ int check_vfio_free(struct kernel *k, const struct pci_addr *addr, int *ret_fd,
 	return r;
 }
 
-static int check_link(const struct host_scan *s, const struct link *l, struct vnet_err *err)
+/* @is_vf: a VF is up for its own sake, a PF may be for its VFs'. */
+static int check_link(const struct host_scan *s, const struct link *l, bool is_vf,
+		      struct vnet_err *err)
 {
 	const struct link *master = l->master ? host_scan_link(s, l->master) : NULL;
 	char how[64];
 
-	if (l->up)
+	if (l->up && is_vf)
 		return in_use(err, "the host", "its interface is up");
 	if (l->master) {
 		snprintf(how, sizeof(how), "its interface is in %s",
@@ -97,6 +99,8 @@ static int check_link(const struct host_scan *s, const struct link *l, struct vn
 	}
 	if (l->addresses)
 		return in_use(err, "the host", "its interface has addresses");
+	if (l->routes)
+		return in_use(err, "the host", "routes go through its interface");
 	for (size_t i = 0; i < s->n_links; i++) {
 		if (s->links[i].lower != l->ifindex)
 			continue;
@@ -127,6 +131,9 @@ static bool has_net(struct kernel *k, const char *dir)
 /* Interfaces that the driver of the device at @dir made. */
 static int check_links(struct kernel *k, const char *dir, struct vnet_err *err)
 {
+	/* Its interface being up is use of all but a PF, which is up for its VFs' sake. */
+	bool is_vf = kernel_exists(k, "%s/physfn", dir) ||
+		     strncmp(dir, VDPA_DEVICES, strlen(VDPA_DEVICES)) == 0;
 	struct host_scan s = { 0 };
 	int ifindex[8], r;
 	unsigned n;
@@ -141,7 +148,7 @@ static int check_links(struct kernel *k, const char *dir, struct vnet_err *err)
 		const struct link *l = host_scan_link(&s, ifindex[i]);
 
 		if (l)
-			r = check_link(&s, l, err);
+			r = check_link(&s, l, is_vf, err);
 	}
 	host_scan_done(&s);
 	return r;
@@ -201,4 +208,25 @@ int check_vdpa_free(struct kernel *k, const char *name, struct vnet_err *err)
 	}
 	host_scan_done(&s);
 	return r;
+}
+
+int check_group_free(struct kernel *k, const char *bdf, struct vnet_err *err)
+{
+	_cleanup_closedir_ DIR *d = kernel_opendir(k, PCI_DEVICES "/%s/iommu_group/devices", bdf);
+	char driver[DRIVER_NAME_MAX];
+	const struct dirent *e;
+
+	while (d && (e = next_entry(d))) {
+		if (!strcmp(e->d_name, bdf) ||
+		    kernel_readlink_base(k, driver, sizeof(driver), PCI_DEVICES "/%s/driver",
+					 e->d_name) < 0 ||
+		    !driver_blocks_group(driver) ||
+		    kernel_read_number(k, 0, PCI_DEVICES "/%s/class", e->d_name) >> 8 == 0x0604)
+			continue;
+		return vnet_err_set(err, -EBUSY, VNET_E_IN_USE,
+				    "its IOMMU group also holds %s (%s): enable ACS on the port "
+				    "above or use another slot",
+				    e->d_name, driver);
+	}
+	return 0;
 }

@@ -15,4 +15,6 @@ int check_vfio_free(struct kernel *k, const struct pci_addr *addr, int *ret_fd,
 int check_native_free(struct kernel *k, const struct pci_addr *addr, struct vnet_err *err);
 /* A vDPA device: nobody has its node open, no interface of it is in use. */
 int check_vdpa_free(struct kernel *k, const char *name, struct vnet_err *err);
+/* Another member of its IOMMU group with a driver of the host: VFIO would refuse it. */
+int check_group_free(struct kernel *k, const char *bdf, struct vnet_err *err);
 #endif

@@ -2,7 +2,8 @@
 /*
  * The table of knobs. Deadlines are generous, for an emulated host is ten times as
  * slow: making VFs sleeps 100 ms and more, and failing to sleeps seconds; a VFIO
- * open, unbind or reset takes some 110 ms, one after the other below one port; a VF
+ * open, unbind or reset takes some 110 ms, one after the other below one port; a PF's
+ * driver sleeps while it starts, and then its interface is waited for up to 5 s; a VF
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
  * Open vSwitch is waited for no longer than 14 s in one set, going back included.
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s; a
@@ -52,12 +53,13 @@ static const struct knob knobs[] = {
 	},
 	{
 		.name = "driver",
-		.summary = "driver of a VF and its driver_override",
-		.object = "PF/vfN",
+		.summary = "driver of a function and its driver_override",
+		.object = "PF/vfN or PCI address",
 		.owner = KNOB_OF_ATTACHMENT,
 		.idle = "none",
-		.deadline_ms = 20000,
+		.deadline_ms = 30000,
 		.matches = driver_matches,
+		.check_free = vf_check_free,
 		.get = driver_get,
 		.set = driver_set,
 	},
@@ -70,6 +72,7 @@ static const struct knob knobs[] = {
 		.live = true,
 		.deadline_ms = 10000,
 		.matches = vf_mac_matches,
+		.check_free = vf_check_free,
 		.get = vf_mac_get,
 		.set = vf_mac_set,
 	},
@@ -82,6 +85,7 @@ static const struct knob knobs[] = {
 		.live = true,
 		.deadline_ms = 10000,
 		.matches = vf_vlan_matches,
+		.check_free = vf_check_free,
 		.get = vf_vlan_get,
 		.set = vf_vlan_set,
 	},
@@ -94,6 +98,7 @@ static const struct knob knobs[] = {
 		.live = true,
 		.deadline_ms = 10000,
 		.matches = vf_trust_matches,
+		.check_free = vf_check_free,
 		.get = vf_trust_get,
 		.set = vf_trust_set,
 	},
@@ -106,6 +111,7 @@ static const struct knob knobs[] = {
 		.live = true,
 		.deadline_ms = 10000,
 		.matches = vf_spoofchk_matches,
+		.check_free = vf_check_free,
 		.get = vf_spoofchk_get,
 		.set = vf_spoofchk_set,
 	},
@@ -130,6 +136,7 @@ static const struct knob knobs[] = {
 		.deadline_ms = 20000,
 		.lane = "net",
 		.matches = tap_matches,
+		.check_free = netdev_check_free,
 		.get = tap_get,
 		.set = tap_set,
 	},
@@ -142,6 +149,7 @@ static const struct knob knobs[] = {
 		.deadline_ms = 20000,
 		.lane = "net",
 		.matches = macvtap_matches,
+		.check_free = netdev_check_free,
 		.get = macvtap_get,
 		.set = macvtap_set,
 	},
@@ -200,6 +208,7 @@ static const struct knob knobs[] = {
 		.deadline_ms = 20000,
 		.lane = "vdpa",
 		.matches = vdpa_knob_matches,
+		.check_free = vdpa_check_free,
 		.get = vdpa_knob_get,
 		.set = vdpa_knob_set,
 	},

@@ -135,15 +135,15 @@ struct host_scan {
 	size_t n_holders;
 	struct vdpa_dev *vdpas;
 	size_t n_vdpas;
-	bool has_iommufd;	     /* /dev/iommu */
-	bool has_vfio_pci;	     /* driver directory present */
-	bool has_tun, has_vhost_net; /* device nodes */
-	bool has_vhost_vdpa;	     /* driver directory present */
-	int intr_remap;		     /* 1 remapped, 0 not, -1 cannot tell (not x86) */
-	bool unsafe_interrupts;	     /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
+	bool has_iommufd;	       /* /dev/iommu */
+	bool has_vfio_pci;	       /* driver directory present */
+	bool has_tun, has_vhost_net;   /* device nodes */
+	bool has_vhost_vdpa;	       /* driver directory present */
+	int intr_remap;		       /* 1 remapped, 0 not, -1 cannot tell (not x86) */
+	bool unsafe_interrupts;	       /* vfio_iommu_type1.allow_unsafe_interrupts=Y */
 	struct vdpa_mgmtdev *mgmtdevs; /* sorted by name */
 	size_t n_mgmtdevs;
-	bool has_vdpa; /* there is a vDPA bus, so there may be management devices */
+	bool has_vdpa;	 /* there is a vDPA bus, so there may be management devices */
 	uint32_t *by_vf; /* nic.c: places of the VFs in nics, by PF and index; or NULL */
 	size_t n_by_vf;
 	uint32_t *by_group; /* places of what has an IOMMU group, by group and address; or NULL */
@@ -151,6 +151,13 @@ struct host_scan {
 };
 
 void host_scan_done(struct host_scan *s); /* frees what is in it, leaves it empty */
+
+/* driver-kind.c. Does this driver give what it is bound to to programs (VFIO, UIO), or keep
+ * it for nobody (pci-stub)? */
+bool driver_is_for_programs(const char *driver);
+/* Does this driver do DMA for the host, so that VFIO refuses the whole IOMMU group of
+ * what it is bound to? */
+bool driver_blocks_group(const char *driver);
 
 /* Found by binary search; NULL when absent. */
 struct nic *host_scan_nic(const struct host_scan *s, const struct pci_addr *addr);

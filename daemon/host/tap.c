@@ -57,18 +57,32 @@ int netdev_taken(const struct netdev *d, struct vnet_err *err)
 		d->link.name, is);
 }
 
-int netdev_delete(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+static int check_holder(struct kernel *k, const struct netdev *d, struct vnet_err *err)
 {
 	char who[HOLDER_STR];
 	struct holder h = { 0 };
 	int r = k->ops->netdev_holder(k, d, &h, err);
 
 	if (r > 0)
-		return vnet_err_set(
-			err, -EBUSY, VNET_E_IN_USE,
-			"delete interface %s: %s has it open: shut the guest down, or end it",
-			d->link.name, holder_str(&h, who));
-	return r < 0 ? r : k->ops->netdev_del(k, d, err);
+		return vnet_err_set(err, -EBUSY, VNET_E_IN_USE,
+				    "interface %s: %s has it open: shut the guest down, or end it",
+				    d->link.name, holder_str(&h, who));
+	return r;
+}
+
+int netdev_check_free(struct kernel *k, const char *object, struct vnet_err *err)
+{
+	struct netdev d = { 0 };
+	int r = netdev_find(k, object, &d, err);
+
+	return r > 0 ? check_holder(k, &d, err) : r;
+}
+
+int netdev_delete(struct kernel *k, const struct netdev *d, struct vnet_err *err)
+{
+	int r = check_holder(k, d, err);
+
+	return r < 0 ? vnet_err_wrap(err, "delete it") : k->ops->netdev_del(k, d, err);
 }
 
 int tap_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],

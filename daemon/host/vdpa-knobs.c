@@ -16,6 +16,7 @@
 
 #include "daemon/host/backend.h"
 #include "daemon/host/facts.h"
+#include "daemon/host/in-use.h"
 #include "daemon/host/vdpa.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -274,4 +275,11 @@ bool vdpa_knob_matches(const char *wanted, const char *actual)
 	       (!w.has_mac || !a.has_mac || mac_eq(&w.mac, &a.mac)) &&
 	       (!w.mtu || !a.mtu || w.mtu == a.mtu) &&
 	       (!w.max_vqp || !a.max_vqp || w.max_vqp == a.max_vqp);
+}
+
+int vdpa_check_free(struct kernel *k, const char *object, struct vnet_err *err)
+{
+	if (!kernel_exists(k, VDPA_DEVICES "/%s", object))
+		return 0;
+	return check_vdpa_free(k, object, err);
 }

@@ -29,7 +29,7 @@ bool vfio_held(struct fake *f, const char *bdf, bool group)
 	json_array_foreach (holders, i, h) {
 		const char *address = json_string_value(json_object_get(h, "address"));
 
-		if (!address)
+		if (!address || json_is_true(json_object_get(h, "uio")))
 			continue;
 		if (strcmp(address, bdf) == 0 ||
 		    (group && group_of(f, bdf) >= 0 && group_of(f, address) == group_of(f, bdf)))
@@ -81,7 +81,13 @@ static void make_link(struct fake *f, const char *bdf)
 	if (function_text(f, bdf, "link"))
 		snprintf(new.name, sizeof(new.name), "%s", function_text(f, bdf, "link"));
 	pci_addr_parse(bdf, &new.pci);
-	mac_generate(&new.mac);
+	if (function_text(f, bdf, "mac") &&
+	    mac_parse(function_text(f, bdf, "mac"), &new.mac) == 0) {
+		new.perm_mac = new.mac;
+		new.has_perm_mac = true;
+	} else {
+		mac_generate(&new.mac);
+	}
 	if (host_links_from_json(json_object_get(f->doc, "links"), &s, &err) == 0) {
 		links = reallocarray(s.links, s.n_links + 1, sizeof(*links));
 		if (links) {
@@ -99,18 +105,18 @@ static void drop_link(struct fake *f, const char *bdf)
 	struct host_scan s = { 0 };
 	struct vnet_err err = VNET_ERR_INIT;
 	struct pci_addr addr;
-	size_t n = 0;
+	size_t i = 0;
 
 	pci_addr_parse(bdf, &addr);
 	if (host_links_from_json(json_object_get(f->doc, "links"), &s, &err) == 0) {
-		for (size_t i = 0; i < s.n_links; i++) {
-			if (pci_addr_eq(&s.links[i].pci, &addr))
-				take_away(f, "sys/class/net/%s", s.links[i].name);
-			else
-				s.links[n++] = s.links[i];
+		while (i < s.n_links) {
+			if (pci_addr_eq(&s.links[i].pci, &addr)) {
+				drop_netdev(f, &s, s.links[i].ifindex);
+				i = 0;
+			} else {
+				i++;
+			}
 		}
-		s.n_links = n;
-		set_links(f, &s);
 	}
 	host_scan_done(&s);
 	take_away(f, PCI_DEV "/%s/net", bdf);
@@ -191,6 +197,10 @@ static int probe(struct fake *f, const char *driver, const char *bdf)
 	put_link(f, target, PCI_DRV "/%s/%s", driver, bdf);
 	if (is_vfio(driver))
 		make_vfio(f, bdf);
+	else if (strncmp(driver, "uio_", 4) == 0)
+		put_dir(f, PCI_DEV "/%s/uio/uio0", bdf);
+	else if (strcmp(driver, "pci-stub") == 0)
+		return 0;
 	else if (get_number(f, 0, PCI_DEV "/%s/class", bdf) >> 16 == 2)
 		make_link(f, bdf);
 	return 0;
@@ -236,6 +246,7 @@ int unbind_driver(struct fake *f, const char *bdf)
 			react_numvfs(f, bdf, "0");
 		drop_vdpas(f, bdf);
 		drop_link(f, bdf);
+		take_away(f, PCI_DEV "/%s/uio", bdf);
 	}
 	take_away(f, PCI_DRV "/%s/%s", driver, bdf);
 	take_away(f, PCI_DEV "/%s/driver", bdf);

@@ -336,7 +336,9 @@ static void describe_holder(struct fake *f, const json_t *row, struct holder *h)
 	snprintf(h->node, sizeof(h->node), "%s", node ? node : "");
 	if (!bdf)
 		return;
-	if (json_is_true(json_object_get(row, "cdev"))) {
+	if (json_is_true(json_object_get(row, "uio"))) {
+		snprintf(h->node, sizeof(h->node), "/dev/uio0");
+	} else if (json_is_true(json_object_get(row, "cdev"))) {
 		h->vfio_dev = vfio_number(f, bdf);
 		snprintf(h->node, sizeof(h->node), "/dev/vfio/devices/vfio%d", h->vfio_dev);
 	} else {

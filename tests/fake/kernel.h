@@ -11,19 +11,18 @@
  *	fake.json	what netlink and /proc would say, and how drivers behave:
  *	  links		rows as nic-json.c spells them
  *	  vfs		{PF: rows as nic-json.c spells them}
- *	  holders	[{address, pid, comm, guest, cdev}]: who has a function open by
- *			VFIO; cdev: by its device node, else by its group. With interface
- *			(a name) instead of address: who has a queue of a tap or macvtap
+ *	  holders	[{address, pid, comm, guest, cdev, uio}]: who has a function open by
+ *			VFIO; cdev: by its device node, uio: by that of UIO, else by its
+ *			group. Instead of address: interface, a queue of that tap or
+ *			macvtap; node, that node: "/dev/vhost-vdpa-0"
  *	  netdevs	{INTERFACE: {multiQueue, ip, mode, defaultPvid, port}}: what links
  *			do not say of taps, macvtaps and bridges; port: {pvid, trunk,
  *			isolated} of one that is in a bridge, "10,20-30" its tagged VLANs
- *	  holders	[{address, pid, comm, guest, cdev, node}]: who has a function open
- *			by VFIO; cdev: by its device node, else by its group; or, without
- *			an address, a node: "/dev/vhost-vdpa-0"
  *	  functions	{ADDRESS: {nativeDriver, vendorName, deviceName, flr, ari, acs,
- *			msixVectors, vfDriver, vf, mgmtdev}}; vf: the record a new VF of
- *			it gets; mgmtdev: its native driver makes such a vDPA management
- *			device, "pci/ADDRESS"
+ *			msixVectors, vfDriver, vf, link, mac, mgmtdev}}; vf: the record a new
+ *			VF of it gets; link, mac: of the interface that its native driver
+ *			makes; mgmtdev: that driver makes such a vDPA management device,
+ *			"pci/ADDRESS"
  *	  mgmtdevs	[{name, features: "0x..", maxVqs, takes: ["mac", "mtu",
  *			"max_vqp"], hidden}]: vDPA management devices of no function;
  *			hidden: the next so many looks do not show it

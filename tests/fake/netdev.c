@@ -222,8 +222,7 @@ int fake_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *e
 	return perform(k, &deed, err);
 }
 
-/* Its macvtaps go with it, as its ports lose their bridge. */
-static void remove_link(struct fake *f, struct host_scan *s, int ifindex)
+void drop_netdev(struct fake *f, struct host_scan *s, int ifindex)
 {
 	size_t n = 0;
 
@@ -256,7 +255,7 @@ static int del(struct fake *f, struct host_scan *s, const void *arg)
 		return -ESTALE;
 	if (!strcmp(now->kind, "tun") && holder_of(f, now->name))
 		return -EBUSY;
-	remove_link(f, s, now->ifindex);
+	drop_netdev(f, s, now->ifindex);
 	return 0;
 }
 

@@ -70,7 +70,9 @@ int group_of(struct fake *f, const char *bdf);
 /* Does somebody have the function open? @group: or another one of its group */
 bool vfio_held(struct fake *f, const char *bdf, bool group);
 
-/* netdev.c: the operations of kernel_ops of that name */
+/* netdev.c: take an interface away; its macvtaps go with it, its ports lose their bridge */
+void drop_netdev(struct fake *f, struct host_scan *s, int ifindex);
+/* and the operations of kernel_ops of that name */
 int fake_netdev_get(struct kernel *k, const char *name, int ifindex, struct netdev *ret,
 		    struct vnet_err *err);
 int fake_netdev_add(struct kernel *k, const struct netdev *d, struct vnet_err *err);

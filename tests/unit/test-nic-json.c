@@ -119,7 +119,7 @@ static void test_nics_round_trip(void **state)
 
 static void test_links_round_trip(void **state)
 {
-	struct link links[2] = {
+	struct link links[3] = {
 		{ .ifindex = 9, .name = "tap0", .kind = "tun", .tap_persistent = true },
 		{ .ifindex = 3,
 		  .name = "eth0",
@@ -134,15 +134,17 @@ static void test_links_round_trip(void **state)
 		  .lower = 8,
 		  .addresses = 1,
 		  .routes = 2 },
+		{ .ifindex = 12, .name = "br0", .kind = "bridge", .vlan_filtering = true },
 	};
-	struct host_scan s = { .links = links, .n_links = 2 }, back = { 0 };
+	struct host_scan s = { .links = links, .n_links = 3 }, back = { 0 };
 	_cleanup_json_ json_t *j = NULL;
 
 	(void)state;
 	links[1].pci = addr("0000:01:00.0");
 	j = again(host_links_to_json(&s));
 	assert_int_equal(host_links_from_json(j, &back, &err), 0);
-	assert_int_equal(back.n_links, 2);
+	assert_int_equal(back.n_links, 3);
+	assert_memory_equal(&back.links[2], &links[2], sizeof(links[2]));
 	assert_memory_equal(&back.links[0], &links[1], sizeof(links[1]));
 	assert_memory_equal(&back.links[1], &links[0], sizeof(links[0]));
 	assert_ptr_equal(host_scan_link(&back, 9), &back.links[1]);

@@ -312,6 +312,9 @@ static void test_no_vswitchd(void **state)
 			 "add-port br0 " VN " -- set Port " VN " external_ids:vnetd='\"" ID "\"'");
 	assert_int_equal(set_soon(VN, "br0 tag 5 id " ID), -ETIMEDOUT);
 	assert_is(VN, "br0 tag 5 id " ID);
+	/* Also where it has been in use: that was with the tag before. */
+	ovs_server_vsctl(&ovs, NULL, 0, "set Interface " VN " ofport=5");
+	assert_int_equal(set_soon(VN, "br0 tag 6 id " ID), -ETIMEDOUT);
 	assert_int_equal(set_soon(VN, KNOB_ABSENT), 0);
 	assert_no_rows();
 }
