@@ -312,8 +312,19 @@ static const struct test vhost_net[] = {
 	{ "vhost-net", "trunk=10,", { BRIDGE }, 0, "trunk=10," },
 	{ "vhost-net", "trunk=30-20", { BRIDGE }, 0, "trunk=30-20" },
 	{ "vhost-net", "trunk=10-20-30", { BRIDGE }, 0, "trunk=10-20-30" },
+	{ "vhost-net", "trunk=1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41,43,45,47,49,"
+		"51,53,55,57,59,61,63,65", { BRIDGE }, 0, "takes 32 VLANs or ranges at most" },
+	{ "vhost-net", "trunk=1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41,43,45,47,49,"
+		"51,53,55,57,59,61,63,65", { OVS, .link_mtu = 0 }, 40,
+		"ovs0 is an Open vSwitch bridge (VLANs 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,"
+		"35,37,39,41,43,45,47,49,51,53,55,57,59,61,63,65, 1 queue)",
+		"tap vn0 queues 1; net-mac vn0 fe:54:00:12:34:56; ovs-port vn0 ovs0 trunks "
+		"1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41,43,45,47,49,51,53,55,57,"
+		"59,61,63,65 id id.net0; net-up vn0 up",
+		"link vn0 model=virtio queues=1 vhost=on",
+		"tap TAP vn0 1; vhost VHOST  1" },
 	{ "vhost-net", "", { BRIDGE }, 0,
-		" address fe:54:00:12:34:56", .mac = "fe:54:00:12:34:56" },
+		"MAC address fe:54:00:12:34:56", .mac = "fe:54:00:12:34:56" },
 };
 
 static const struct test tap[] = {
