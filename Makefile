@@ -72,6 +72,8 @@ PLUGINS := $(patsubst plugins/%.c,$(O)/plugins/vnet-%.so,\
 EXAMPLE := $(patsubst plugins/%.c,$(O)/tests/vnet-%.so,$(wildcard plugins/example.c))
 # The daemon once more, with fault points and the fake kernels of tests/fake.
 TEST_OBJ := $(call test_obj,daemon/*.c daemon/host/*.c tests/fake/*.c) $(VARLINK_OBJ)
+# What of the client is tested without a daemon.
+TEST_CLI_OBJ := $(call test_obj,$(wildcard cli/placeholders.c))
 UNIT_SRC := $(wildcard tests/unit/test-*.c)
 UNIT_HELP_OBJ := $(call test_obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 UNIT := $(UNIT_SRC:%.c=$(O)/%)
@@ -108,7 +110,7 @@ endef
 $(O)/flags: FORCE | packages
 	$(call stamp,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(TEST_DEFINES))
 $(O)/files: FORCE | packages
-	$(call stamp,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ) $(KIT_SRC))
+	$(call stamp,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ) $(TEST_CLI_OBJ))
 
 compile = $(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -MMD -MP $(1) -c -o $@ $<
 $(O)/%.o: %.c $(O)/flags
@@ -147,7 +149,7 @@ $(O)/test/vnetd: $(TEST_OBJ) $(O)/libvnet.a $(O)/files
 	$(call say,LINK,$@)
 	$(Q)$(call link,$(DAEMON_LIBS))
 # Archives: a test takes what it names, so that the helpers of others need not fit it.
-$(O)/test/unit.a: $(UNIT_HELP_OBJ) $(filter-out $(O)/test/daemon/main.o,$(TEST_OBJ)) $(O)/files
+$(O)/test/unit.a: $(UNIT_HELP_OBJ) $(TEST_CLI_OBJ) $(filter-out $(O)/test/daemon/main.o,$(TEST_OBJ)) $(O)/files
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $(UNIT): $(O)/tests/unit/%: $(O)/test/tests/unit/%.o $(O)/test/unit.a $(O)/libvnet.a | $(PLUGINS)
@@ -180,7 +182,7 @@ $(O)/plugins/vnet-%.so: plugins/%.c $(O)/plugins/kit.a $(O)/flags
 $(EXAMPLE): plugins/example.c $(O)/flags
 	$(link_plugin)
 
--include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ)) \
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(DAEMON_OBJ) $(CLI_OBJ) $(TEST_OBJ) $(UNIT_HELP_OBJ) $(TEST_CLI_OBJ)) \
 	$(UNIT_SRC:%.c=$(O)/test/%.d) $(PLUGINS:=.d) $(EXAMPLE:=.d) $(KIT_SRC:%.c=$(O)/%.o.d) \
 	$(HELPERS:=.d) $(HOOK:$(O)/vnetd-hook=$(O)/cli/hook.d)
 

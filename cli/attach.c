@@ -21,7 +21,8 @@ int cmd_attach(struct cli *cli, int argc, char **argv)
 	_cleanup_json_ json_t *reply = NULL;
 	json_t *params, *attachment;
 	const char *why;
-	bool timing = false;
+	struct request_more more = { .verb = REQUEST_ATTACH };
+	_cleanup_fds_ struct vnet_fds fds = VNET_FDS_INIT;
 	int r;
 
 	params = request_parse(
@@ -31,8 +32,13 @@ int cmd_attach(struct cli *cli, int argc, char **argv)
 		"The same command again changes nothing and says the same. `vnetctl "
 		"plan attach` shows what it would do, `vnetctl why` why it would "
 		"choose what it does.",
-		&timing);
-	r = cli_call(cli, "io.vnetd.Attach", params, CLI_CHANGE_MS, &reply);
+		&more);
+	r = cli->qmp ? cli_qmp_open(cli->qmp, params, &fds) : EXIT_DONE;
+	if (r) {
+		json_decref(params);
+		return cli_end(r);
+	}
+	r = cli_call_fds(cli, "io.vnetd.Attach", params, &fds, &reply, NULL);
 	if (r)
 		return r;
 	if (cli->json) {
@@ -44,7 +50,7 @@ int cmd_attach(struct cli *cli, int argc, char **argv)
 	why = out_str(attachment, "why");
 	if (why)
 		out_line(stdout, "  why: %s\n", why);
-	if (timing)
+	if (more.timing)
 		tell_timing(json_object_get(reply, "timing"));
 	return cli_end(EXIT_DONE);
 }

@@ -39,13 +39,26 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 
 const struct argp cli_common_argp = { .options = common_options, .parser = parse_common };
 
-void cli_scope(struct argp_state *state, struct cli *cli, int key)
+void cli_where(struct argp_state *state, struct cli *cli, int key, const char *arg)
 {
 	const char *scope = key == CLI_KEY_LIVE ? "live" : "config";
 
+	if (key == CLI_KEY_QMP && cli->qmp)
+		argp_error(state, "--qmp is given twice");
+	if (key == CLI_KEY_QMP) {
+		cli->qmp = arg;
+		return;
+	}
 	if (cli->scope && strcmp(cli->scope, scope) != 0)
 		argp_error(state, "--live and --config together are the default: give none");
 	cli->scope = scope;
+}
+
+void cli_where_check(struct argp_state *state, const struct cli *cli)
+{
+	if (cli->qmp && cli->scope)
+		argp_error(state, "a QEMU of its own (--qmp) has no configuration: give neither "
+				  "--live nor --config");
 }
 
 struct plain_args {
@@ -81,10 +94,12 @@ static error_t parse_plain(int key, char *arg, struct argp_state *state)
 			argp_error(state, "'%s' is missing", a->word);
 		if (a->n < a->min)
 			argp_error(state, "an argument is missing");
+		cli_where_check(state, a->cli);
 		return 0;
 	case CLI_KEY_LIVE:
 	case CLI_KEY_CONFIG:
-		cli_scope(state, a->cli, key);
+	case CLI_KEY_QMP:
+		cli_where(state, a->cli, key, arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -180,7 +195,8 @@ static int tell(struct cli *cli, const struct vnet_err *err, const json_t *reply
 	return cli_end(vnet_err_exit_code(err->name));
 }
 
-int cli_call(struct cli *cli, const char *method, json_t *parameters, int timeout_ms, json_t **ret)
+static int call(struct cli *cli, const char *method, json_t *parameters, int timeout_ms,
+		struct vnet_fds *sent, json_t **ret, struct vnet_fds *ret_fds)
 {
 	_cleanup_json_ json_t *owned = parameters, *reply = NULL;
 	struct vnet_err err = VNET_ERR_INIT;
@@ -189,12 +205,23 @@ int cli_call(struct cli *cli, const char *method, json_t *parameters, int timeou
 
 	r = client_connect(&client, cli->socket, &err);
 	if (r == 0)
-		r = client_call(client, method, owned, timeout_ms, &reply, NULL, &err);
+		r = client_call_fds(client, method, owned, sent, timeout_ms, &reply, ret_fds, &err);
 	client_free(client);
 	if (r < 0)
 		return tell(cli, &err, reply);
 	*ret = take_ptr(reply);
 	return EXIT_DONE;
+}
+
+int cli_call(struct cli *cli, const char *method, json_t *parameters, int timeout_ms, json_t **ret)
+{
+	return call(cli, method, parameters, timeout_ms, NULL, ret, NULL);
+}
+
+int cli_call_fds(struct cli *cli, const char *method, json_t *parameters, struct vnet_fds *sent,
+		 json_t **ret, struct vnet_fds *ret_fds)
+{
+	return call(cli, method, parameters, CLI_CHANGE_MS, sent, ret, ret_fds);
 }
 
 int cli_end(int code)

@@ -10,6 +10,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "lib/fds.h"
+
 /* Part of the interface, as documented: scripts rely on them. */
 enum cli_exit {
 	EXIT_DONE = 0,
@@ -24,6 +26,7 @@ struct cli {
 	bool json;
 	const char *socket;
 	const char *scope; /* "live", "config", or NULL: both */
+	const char *qmp;   /* path of a QEMU's monitor, or NULL */
 };
 
 /* How long looking may take. A change takes as long as it takes: the daemon has its
@@ -35,6 +38,12 @@ struct cli {
  * and the error has been told: text and verdicts on stderr, with --json also the
  * error object on stdout. */
 int cli_call(struct cli *cli, const char *method, json_t *parameters, int timeout_ms, json_t **ret);
+/* A change with descriptors: @sent, taken over, and *ret_fds, which come back; each may be NULL. */
+int cli_call_fds(struct cli *cli, const char *method, json_t *parameters, struct vnet_fds *sent,
+		 json_t **ret, struct vnet_fds *ret_fds);
+/* qmp.c: connect to a QEMU's monitor at @path: the descriptor in *ret, and @params say that it
+ * comes. Else the exit code, and it was told. */
+int cli_qmp_open(const char *path, json_t *params, struct vnet_fds *ret);
 /* The end of a verb: complains when stdout could not be written. Returns @code then. */
 int cli_end(int code);
 /* "vnetctl: " and the text on stderr. */
@@ -47,10 +56,12 @@ extern const struct argp cli_common_argp;
  * or NULL; it is not counted. Fills @ret with up to @max, NULL where there is none. */
 void cli_parse(struct cli *cli, int argc, char **argv, const struct argp *argp, const char *word,
 	       int min, int max, const char **ret);
-/* Keys of the options --live and --config, which cli_parse() understands where the verb's
- * argp has them; others call cli_scope(). */
-enum { CLI_KEY_LIVE = 0x300, CLI_KEY_CONFIG };
-void cli_scope(struct argp_state *state, struct cli *cli, int key);
+/* Keys of the options --live, --config and --qmp, which cli_parse() understands where the verb's
+ * argp has them; others call cli_where(). */
+enum { CLI_KEY_LIVE = 0x300, CLI_KEY_CONFIG, CLI_KEY_QMP };
+void cli_where(struct argp_state *state, struct cli *cli, int key, const char *arg);
+/* At ARGP_KEY_END: do they go together? */
+void cli_where_check(struct argp_state *state, const struct cli *cli);
 /* "VM/NAME" or "VM" "NAME" (may be NULL) as {guest, name?}. */
 json_t *cli_target(const char *guest, const char *name);
 /* {@field: @value}, or a usage error where it is not UTF-8. */
@@ -58,6 +69,7 @@ void cli_put(json_t *obj, const char *field, const char *value);
 
 /* The verbs, a file each. */
 int cmd_attach(struct cli *cli, int argc, char **argv);
+int cmd_exec(struct cli *cli, int argc, char **argv);
 int cmd_detach(struct cli *cli, int argc, char **argv);
 int cmd_list(struct cli *cli, int argc, char **argv);
 int cmd_show(struct cli *cli, int argc, char **argv);
@@ -70,8 +82,13 @@ int cmd_pool(struct cli *cli, int argc, char **argv);
 int cmd_reload(struct cli *cli, int argc, char **argv);
 int cmd_bind(struct cli *cli, int argc, char **argv);
 
-/* request.c: what attach, why and plan are given: VM and the wish as options.
- * Returns the parameters of the method. @ret_timing: set by --timing; NULL: there is none. */
+/* request.c: what attach, exec, why and plan are given: VM and the wish as options.
+ * Returns the parameters of the method. @more: what only some of them have; NULL: none. */
+struct request_more {
+	enum { REQUEST_ATTACH, REQUEST_EXEC } verb;
+	bool timing;	/* attach: --timing was given */
+	char **command; /* exec: what stands behind --, not empty */
+};
 json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc,
-		      bool *ret_timing);
+		      struct request_more *more);
 #endif

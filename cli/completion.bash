@@ -65,7 +65,7 @@ _vnetctl_value() { # OPTION PREFIX
 	--driver)
 		_vnetctl_offer "$prefix" < <(printf '%s\n' vfio-pci uio_pci_generic none default)
 		;;
-	--socket)
+	--socket | --qmp)
 		compopt -o filenames 2>/dev/null
 		while IFS= read -r prefix; do COMPREPLY+=("$prefix"); done < <(compgen -f -- "$cur")
 		;;
@@ -74,8 +74,9 @@ _vnetctl_value() { # OPTION PREFIX
 
 _vnetctl() {
 	local words socket cur whole last verb='' options='--json --socket= --help --usage --version'
-	local i n=0 args=() takes='--mode|--pool|--name|--mac|--vlan|--queues|--model|--mtu|--trunk|-o|--option|--driver|--socket'
-	local ask='--mode= --pool= --name= --mac= --vlan= --queues= --model= --mtu= --trunk= --option= --no-fallback --live --config'
+	local i n=0 args=() scope='--live --config'
+	local takes='--mode|--pool|--name|--mac|--vlan|--queues|--model|--mtu|--trunk|-o|--option|--driver|--qmp|--socket'
+	local wish='--mode= --pool= --name= --mac= --vlan= --queues= --model= --mtu= --trunk= --option= --no-fallback'
 	COMPREPLY=()
 	_vnetctl_words
 	# What bash itself takes for the word, and will put the answer in place of.
@@ -84,7 +85,7 @@ _vnetctl() {
 
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		case ${words[i]} in
-		--mode | --pool | --name | --mac | --vlan | --queues | --model | --mtu | --trunk | -o | --option | --driver | --socket) i=$((i + 1)) ;;
+		--mode | --pool | --name | --mac | --vlan | --queues | --model | --mtu | --trunk | -o | --option | --driver | --qmp | --socket) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			if [ -z "$verb" ]; then verb=${words[i]}; else args+=("${words[i]//\\/}"); fi
@@ -103,9 +104,10 @@ _vnetctl() {
 	fi
 
 	case $verb in
-	attach) options+=" $ask --timing" ;;
-	plan | why) options+=" $ask" ;;
-	detach) options+=' --live --config' ;;
+	attach) options+=" $wish $scope --qmp= --timing" ;;
+	exec) options+=" $wish" ;;
+	plan | why) options+=" $wish $scope" ;;
+	detach) options+=" $scope --qmp=" ;;
 	inventory) options+=' --verbose' ;;
 	bind) options+=' --driver=' ;;
 	esac
@@ -116,7 +118,7 @@ _vnetctl() {
 		return
 	fi
 	case $verb/$n in
-	/0) _vnetctl_words_of attach detach list show inventory why plan bind mode pool reload ;;
+	/0) _vnetctl_words_of attach exec detach list show inventory why plan mode pool reload ;;
 	attach/0 | why/0 | plan/1) _vnetctl_offer < <(_vnetctl_ask guests) ;;
 	detach/0 | show/0) _vnetctl_offer < <(_vnetctl_ask attachments) ;;
 	detach/1 | show/1) [[ ${args[0]} == */* ]] || _vnetctl_offer < <(_vnetctl_ask attachments "${args[0]}") ;;

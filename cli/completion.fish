@@ -9,7 +9,7 @@ function __vnetctl_args
     for word in (commandline -opc)[2..-1]
         if test $skip = yes
             set skip no
-        else if string match -qr -- '^(-o|--(mode|pool|name|mac|vlan|queues|model|mtu|trunk|option|driver|socket))$' $word
+        else if string match -qr -- '^(-o|--(mode|pool|name|mac|vlan|queues|model|mtu|trunk|option|driver|qmp|socket))$' $word
             set skip yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -55,6 +55,7 @@ complete -c vnetctl -l version -d 'Print the version'
 
 set -l none 'test (count (__vnetctl_args)) -eq 0'
 complete -c vnetctl -n $none -a attach -d 'Give a guest a NIC'
+complete -c vnetctl -n $none -a exec -d 'Run a QEMU with a NIC'
 complete -c vnetctl -n $none -a detach -d 'Take it back'
 complete -c vnetctl -n $none -a list -d 'All attachments'
 complete -c vnetctl -n $none -a show -d 'One of them, and what was done for it'
@@ -74,7 +75,7 @@ complete -c vnetctl -n '__vnetctl_at 1 detach show' -a '(__vnetctl_names)'
 complete -c vnetctl -n '__vnetctl_at 0 mode pool' -a list
 complete -c vnetctl -n '__vnetctl_at 0 bind' -a '(__vnetctl_ask functions)'
 
-set -l asks '__vnetctl_verb attach why plan'
+set -l asks '__vnetctl_verb attach exec why plan'
 complete -c vnetctl -n $asks -l mode -x -a '(__vnetctl_ask modes)' -d 'How, the first that can'
 complete -c vnetctl -n $asks -l pool -x -a '(__vnetctl_ask pools)' -d 'From where'
 complete -c vnetctl -n $asks -l name -x -d 'Name of the NIC'
@@ -89,6 +90,7 @@ complete -c vnetctl -n $asks -l no-fallback -d 'The first mode or none'
 set -l scoped '__vnetctl_verb attach detach why plan'
 complete -c vnetctl -n $scoped -l live -d 'Only the running guest'
 complete -c vnetctl -n $scoped -l config -d 'Only the persistent configuration'
+complete -c vnetctl -n '__vnetctl_verb attach detach' -l qmp -r -F -d 'The QEMU with this monitor'
 complete -c vnetctl -n '__vnetctl_verb attach' -l timing -d 'Say where the time went'
 complete -c vnetctl -n '__vnetctl_verb bind' -l driver -x -a 'vfio-pci uio_pci_generic none default' -d 'To what'
 complete -c vnetctl -n '__vnetctl_verb inventory' -l verbose -d 'All columns, other links and taps too'

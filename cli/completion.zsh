@@ -34,7 +34,7 @@ _vnetctl_names() {
 _vnetctl() {
 	local curcontext=$curcontext state line command_of_line=${(Q)words[1]}
 	local -A opt_args
-	local -a common scope ask verbs socket
+	local -a common scope ask qmp verbs socket
 	common=(
 		'--json[print the reply, or the error, as JSON]'
 		'--socket=[where vnetd listens]:socket:_files'
@@ -46,6 +46,7 @@ _vnetctl() {
 		'(--config)--live[only the running guest]'
 		'(--live)--config[only the persistent configuration]'
 	)
+	qmp=('--qmp=[the QEMU with this monitor]:socket:_files')
 	ask=(
 		'--mode=[how, the first that can]:mode:_vnetctl_modes'
 		'--pool=[from where]:pool:_vnetctl_pools'
@@ -61,6 +62,7 @@ _vnetctl() {
 	)
 	verbs=(
 		'attach:give a guest a NIC'
+		'exec:run a QEMU with a NIC'
 		'detach:take it back'
 		'list:all attachments'
 		'show:one of them, and what was done for it'
@@ -85,13 +87,14 @@ _vnetctl() {
 	esac
 	case $words[1] in
 	attach)
-		_arguments $common $scope $ask '--timing[say where the time went]' \
+		_arguments $common $scope $ask $qmp '--timing[say where the time went]' \
 			'1:guest:_vnetctl_guests'
 		;;
+	exec) _arguments $common $ask '1:guest: ' '*::command:_normal' ;;
 	why) _arguments $common $scope $ask '1:guest:_vnetctl_guests' ;;
 	plan) _arguments $common $scope $ask '1:what:(attach)' '2:guest:_vnetctl_guests' ;;
 	detach)
-		_arguments $common $scope '1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names'
+		_arguments $common $scope $qmp '1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names'
 		;;
 	show) _arguments $common '1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names' ;;
 	inventory) _arguments $common '--verbose[all columns, other links and taps too]' ;;

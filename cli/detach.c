@@ -40,6 +40,8 @@ int cmd_detach(struct cli *cli, int argc, char **argv)
 		  0 },
 		{ "config", CLI_KEY_CONFIG, NULL, 0,
 		  "From its persistent configuration alone: a running guest keeps it", 0 },
+		{ "qmp", CLI_KEY_QMP, "SOCKET", 0,
+		  "From the QEMU with this monitor, which is no guest of libvirt's", 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -51,6 +53,7 @@ int cmd_detach(struct cli *cli, int argc, char **argv)
 		       "'detaching' and the exit code 1.",
 	};
 	_cleanup_json_ json_t *params = NULL, *reply = NULL;
+	_cleanup_fds_ struct vnet_fds fds = VNET_FDS_INIT;
 	const char *arg[2];
 	int r;
 
@@ -58,7 +61,10 @@ int cmd_detach(struct cli *cli, int argc, char **argv)
 	params = cli_target(arg[0], arg[1]);
 	if (cli->scope)
 		cli_put(params, "scope", cli->scope);
-	r = cli_call(cli, "io.vnetd.Detach", json_incref(params), CLI_CHANGE_MS, &reply);
+	r = cli->qmp ? cli_qmp_open(cli->qmp, params, &fds) : EXIT_DONE;
+	if (r)
+		return cli_end(r);
+	r = cli_call_fds(cli, "io.vnetd.Detach", json_incref(params), &fds, &reply, NULL);
 	if (r)
 		return r;
 	if (!cli->json)

@@ -16,6 +16,7 @@ struct verb {
 
 static const struct verb verbs[] = {
 	{ "attach", "VM [OPTION...]", "give a guest a NIC", cmd_attach },
+	{ "exec", "VM -- COMMAND", "run a QEMU with a NIC", cmd_exec },
 	{ "detach", "VM [NAME]", "take it back", cmd_detach },
 	{ "list", "", "all attachments", cmd_list },
 	{ "show", "VM/NAME", "one of them, and what was done for it", cmd_show },

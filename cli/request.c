@@ -10,10 +10,11 @@ struct request_args {
 	struct cli *cli;
 	const char *word;
 	const char *guest, *name;
+	size_t n_children; /* of the parser */
 	json_t *params;
 	json_t *modes;
 	json_t *options;
-	bool *timing; /* NULL: not for this verb */
+	struct request_more *more; /* NULL: nothing more */
 };
 
 enum {
@@ -45,6 +46,10 @@ static const struct argp_option options[] = {
 	{ "mtu", KEY_MTU, "BYTES", 0, "Its MTU", 0 },
 	{ "trunk", KEY_TRUNK, "IDS", 0, "The VLANs that it may tag: 10,20-30", 0 },
 	{ "option", KEY_OPTION, "KEY=VALUE", 0, "For the mode: see mode list", 0 },
+	{ 0 },
+};
+
+static const struct argp_option scope_options[] = {
 	{ "live", CLI_KEY_LIVE, NULL, 0, "The running guest alone, until it stops", 0 },
 	{ "config", CLI_KEY_CONFIG, NULL, 0,
 	  "Its persistent configuration alone, from its next start on", 0 },
@@ -52,6 +57,8 @@ static const struct argp_option options[] = {
 };
 
 static const struct argp_option attach_options[] = {
+	{ "qmp", CLI_KEY_QMP, "SOCKET", 0,
+	  "Not a guest of libvirt's, but the QEMU with this monitor", 0 },
 	{ "timing", KEY_TIMING, NULL, 0, "Say where the time went", 0 },
 	{ 0 },
 };
@@ -132,6 +139,20 @@ static const char *option_name(int key)
 				  : "trunk";
 }
 
+static bool is_exec(const struct request_args *a)
+{
+	return a->more && a->more->verb == REQUEST_EXEC;
+}
+
+/* All the rest: options in it are not ours. */
+static void take_command(struct argp_state *state, struct request_args *a)
+{
+	if (!state->quoted)
+		argp_error(state, "put -- before the command");
+	a->more->command = state->argv + state->next - 1;
+	state->next = state->argc;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct request_args *a = state->input;
@@ -139,8 +160,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = a->cli;
-		if (a->timing)
-			state->child_inputs[1] = a;
+		for (size_t i = 1; i < a->n_children; i++)
+			state->child_inputs[i] = a;
 		return 0;
 	case KEY_MODE:
 		add_modes(state, a, arg);
@@ -171,11 +192,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_NO_FALLBACK:
 		json_put_bool(a->params, "fallback", false);
 		return 0;
-	case CLI_KEY_LIVE:
-	case CLI_KEY_CONFIG:
-		cli_scope(state, a->cli, key);
-		return 0;
 	case ARGP_KEY_ARG:
+		if (a->guest && is_exec(a)) {
+			take_command(state, a);
+			return 0;
+		}
 		if (a->word && strcmp(arg, a->word) != 0)
 			argp_error(state, "'%s' is not known here: '%s' is", arg, a->word);
 		else if (!a->word && a->guest)
@@ -187,40 +208,55 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->guest)
 			argp_error(state, "%s is missing", a->word ? a->word : "the guest");
+		if (is_exec(a) && !a->more->command)
+			argp_error(state, "the command is missing");
+		cli_where_check(state, a->cli);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static error_t parse_attach(int key, char *arg, struct argp_state *state)
+static error_t parse_more(int key, char *arg, struct argp_state *state)
 {
 	struct request_args *a = state->input;
 
-	(void)arg;
-	if (key != KEY_TIMING)
+	switch (key) {
+	case KEY_TIMING:
+		a->more->timing = true;
+		return 0;
+	case CLI_KEY_LIVE:
+	case CLI_KEY_CONFIG:
+	case CLI_KEY_QMP:
+		cli_where(state, a->cli, key, arg);
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	*a->timing = true;
-	return 0;
+	}
 }
 
 json_t *request_parse(struct cli *cli, int argc, char **argv, const char *word, const char *doc,
-		      bool *ret_timing)
+		      struct request_more *more)
 {
-	const struct argp for_attach = { .options = attach_options, .parser = parse_attach };
-	const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 },
-					       { ret_timing ? &for_attach : NULL, 0, NULL, 0 },
-					       { 0 } };
+	const struct argp scope = { .options = scope_options, .parser = parse_more };
+	const struct argp attach = { .options = attach_options, .parser = parse_more };
+	struct argp_child children[4] = { { &cli_common_argp, 0, NULL, 0 } };
 	const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.args_doc = word ? "attach VM" : "VM",
+		.args_doc = word				 ? "attach VM"
+			    : more && more->verb == REQUEST_EXEC ? "VM -- COMMAND [ARG...]"
+								 : "VM",
 		.doc = doc,
 		.children = children,
 	};
-	struct request_args a = { .cli = cli, .word = word, .timing = ret_timing };
+	struct request_args a = { .cli = cli, .word = word, .more = more, .n_children = 1 };
 	json_t *target;
 
+	if (!is_exec(&a))
+		children[a.n_children++].argp = &scope;
+	if (more && !is_exec(&a))
+		children[a.n_children++].argp = &attach;
 	a.params = json_object();
 	a.modes = json_array();
 	a.options = json_object();

@@ -17,6 +17,7 @@
 struct manager;
 struct attachments;
 struct attachment;
+struct attach_owner;
 
 int attachments_new(struct attachments **ret, struct manager *m, struct vnet_err *err);
 struct attachments *attachments_free(struct attachments *as);
@@ -42,6 +43,13 @@ void attachments_removal_failed(struct attachments *as, const char *uuid, const 
  * plan: {attachment, steps: [{knob, object, owner, before, after, changes}],
  *        handover: text, warnings: [text], verdicts}; touches nothing. */
 void attach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
+/* For guests without libvirt (exec.h): @o is taken over. What the NIC is made of goes back
+ * when the owner ends, or by detach. attach: the same reply and, where @o has no QMP
+ * connection, the descriptors with what exec_put_arguments() says of them. */
+void attach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *o,
+		      reply_fds_fn reply, void *user);
+void detach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *o,
+		      reply_fn reply, void *user);
 void detach_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user);
 void guests_run(struct manager *m, reply_fn reply, void *user);
 void list_run(struct manager *m, reply_fn reply, void *user);

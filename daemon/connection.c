@@ -27,6 +27,8 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 
+#include "daemon/owner.h"
+#include "daemon/policy.h"
 #include "daemon/server-priv.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -37,8 +39,9 @@
 struct call {
 	struct connection *connection;
 	json_t *message;
-	const char *method; /* in message */
-	json_t *parameters; /* in message, or own */
+	const char *method;  /* in message */
+	json_t *parameters;  /* in message, or own */
+	struct vnet_fds fds; /* that came with it */
 	bool oneway;
 };
 
@@ -59,10 +62,12 @@ static void connection_free(struct connection *conn)
 static int connection_watch(struct connection *conn)
 {
 	bool writing = wire_pending(conn->wire);
+	uint64_t patience = wire_fds_pending(conn->wire) ? READER_PATIENCE_FDS_USEC
+							 : READER_PATIENCE_USEC;
 	int r;
 
 	if (conn->patience) {
-		r = sd_event_source_set_time_relative(conn->patience, READER_PATIENCE_USEC);
+		r = sd_event_source_set_time_relative(conn->patience, patience);
 		if (r < 0)
 			return r;
 		r = sd_event_source_set_enabled(conn->patience,
@@ -82,15 +87,15 @@ static void connection_again(struct connection *conn)
 	sd_event_source_set_enabled(conn->again, SD_EVENT_ONESHOT);
 }
 
-static void connection_send(struct connection *conn, const json_t *msg)
+/* What is in @fds (may be NULL) is gone from here when the message is. */
+static void connection_send(struct connection *conn, const json_t *msg, struct vnet_fds *fds)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 
 	if (!msg) {
 		vnet_err_errno(&err, -ENOMEM, "make a reply");
 		conn->broken = true;
-	} else if (wire_queue(conn->wire, msg, NULL, &err) < 0 ||
-		   wire_flush(conn->wire, &err) < 0) {
+	} else if (wire_queue(conn->wire, msg, fds, &err) < 0 || wire_flush(conn->wire, &err) < 0) {
 		conn->broken = true;
 	}
 	if (conn->broken)
@@ -130,8 +135,8 @@ static const char *call_decode(struct call *c)
 	return c->parameters ? NULL : "parameters";
 }
 
-/* Takes over @msg. The call may have ended when this returns. */
-static void connection_take(struct connection *conn, json_t *msg)
+/* Takes over @msg and @fds. The call may have ended when this returns. */
+static void connection_take(struct connection *conn, json_t *msg, struct vnet_fds *fds)
 {
 	struct server *s = conn->server;
 	struct call *c = calloc(1, sizeof(*c));
@@ -144,6 +149,8 @@ static void connection_take(struct connection *conn, json_t *msg)
 	}
 	c->connection = conn;
 	c->message = msg;
+	c->fds = *fds;
+	*fds = VNET_FDS_INIT;
 	conn->call = c;
 	conn->account->n_calls++;
 
@@ -173,7 +180,7 @@ static int connection_read(struct connection *conn)
 
 	r = wire_receive(conn->wire, &msg, &fds, &err);
 	if (r > 0)
-		connection_take(conn, msg);
+		connection_take(conn, msg, &fds);
 	if (r >= 0)
 		return r;
 	if (r != -EPIPE && r != -ECONNRESET) {
@@ -183,7 +190,7 @@ static int connection_read(struct connection *conn)
 		log_err(LOG_DEBUG, NULL, &err, "message of pid %d", (int)conn->peer.pid);
 		err.name = VNET_E_INVALID;
 		reply = connection_error_message(&err, NULL);
-		connection_send(conn, reply);
+		connection_send(conn, reply, NULL);
 	}
 	conn->broken = true;
 	return 0;
@@ -257,8 +264,11 @@ int connection_new(struct server *s, int fd, struct peer *peer, struct account *
 	conn->peer = *peer;
 	peer->groups = NULL;
 
-	/* No method takes descriptors: wire closes any, at once. */
-	r = wire_new(&conn->wire, fd, WIRE_MESSAGE_MAX, 0, err);
+	/* What others bring the kernel drops: closing a descriptor may take as long as its
+	 * maker wants. Those who may change the host are trusted with it. */
+	r = wire_new(&conn->wire, fd, WIRE_MESSAGE_MAX,
+		     policy_check(&conn->peer, ACCESS_CHANGE, "", NULL) == 0 ? CALL_FDS_MAX : 0,
+		     err);
 	if (r < 0) {
 		connection_free(conn);
 		return r;
@@ -303,13 +313,16 @@ void connection_drop(struct connection *conn)
 
 /* ---- calls ---- */
 
-/* The end of every call; takes over @msg. */
-static void call_finish(struct call *c, json_t *msg)
+/* The end of every call; takes over @msg and @fds (may be NULL). */
+static void call_finish(struct call *c, json_t *msg, struct vnet_fds *fds)
 {
 	struct connection *conn = c->connection;
 
 	if (!c->oneway && conn->wire)
-		connection_send(conn, msg);
+		connection_send(conn, msg, fds);
+	if (fds)
+		vnet_fds_done(fds);
+	vnet_fds_done(&c->fds);
 	json_decref(msg);
 	json_decref(c->message);
 	json_decref(c->parameters);
@@ -335,6 +348,20 @@ const json_t *call_parameters(const struct call *c)
 	return c->parameters;
 }
 
+struct vnet_fds *call_fds(struct call *c)
+{
+	return &c->fds;
+}
+
+int call_owner(const struct call *c, struct owner *ret, struct vnet_err *err)
+{
+	const struct connection *conn = c->connection;
+
+	if (!conn->wire)
+		return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "the caller is gone");
+	return owner_of_socket(ret, wire_fd(conn->wire), conn->peer.since, err);
+}
+
 uid_t call_uid(const struct call *c)
 {
 	return c->connection->peer.uid;
@@ -347,7 +374,13 @@ const struct peer *call_peer(const struct call *c)
 
 void call_reply(struct call *c, json_t *parameters)
 {
-	call_finish(c, json_pack("{s:o}", "parameters", parameters ? parameters : json_object()));
+	call_reply_fds(c, parameters, NULL);
+}
+
+void call_reply_fds(struct call *c, json_t *parameters, struct vnet_fds *fds)
+{
+	call_finish(c, json_pack("{s:o}", "parameters", parameters ? parameters : json_object()),
+		    fds);
 }
 
 json_t *connection_error_message(const struct vnet_err *err, json_t *extra)
@@ -370,12 +403,13 @@ json_t *connection_error_message(const struct vnet_err *err, json_t *extra)
 
 void call_error(struct call *c, const struct vnet_err *err, json_t *extra)
 {
-	call_finish(c, connection_error_message(err, extra));
+	call_finish(c, connection_error_message(err, extra), NULL);
 }
 
 void call_varlink_error(struct call *c, const char *error, const char *field, const char *value)
 {
-	call_finish(c, json_pack("{s:s, s:{s:s}}", "error", error, "parameters", field, value));
+	call_finish(c, json_pack("{s:s, s:{s:s}}", "error", error, "parameters", field, value),
+		    NULL);
 }
 
 void call_done(void *call, int r, json_t *result, struct vnet_err *err)
@@ -384,4 +418,15 @@ void call_done(void *call, int r, json_t *result, struct vnet_err *err)
 		call_error(call, err, result);
 	else
 		call_reply(call, result);
+}
+
+void call_done_fds(void *call, int r, json_t *result, struct vnet_fds *fds, struct vnet_err *err)
+{
+	if (r == 0) {
+		call_reply_fds(call, result, fds);
+		return;
+	}
+	if (fds)
+		vnet_fds_done(fds);
+	call_error(call, err, result);
 }

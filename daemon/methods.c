@@ -4,6 +4,7 @@
 #include <syslog.h>
 
 #include "daemon/attach.h"
+#include "daemon/exec.h"
 #include "daemon/hook.h"
 #include "daemon/inventory.h"
 #include "daemon/methods.h"
@@ -15,17 +16,24 @@
 
 static const char *const no_fields[] = { NULL };
 static const char *const show_fields[] = { "guest", "name", NULL };
-static const char *const detach_fields[] = { "guest", "name", "scope", NULL };
 static const char *const request_fields[] = { "guest", "name",	"modes",   "pool",     "mac",
 					      "vlan",  "scope", "options", "fallback", NULL };
+static const char *const detach_fields[] = { "guest", "name", "scope", "qmp", NULL };
+static const char *const attach_fields[] = { "guest", "name",	 "modes",    "pool", "mac", "vlan",
+					     "scope", "options", "fallback", "qmp",  NULL };
+static const char *const exec_fields[] = { "guest", "name",    "modes",	   "pool", "mac",
+					   "vlan",  "options", "fallback", NULL };
 static const char *const hook_fields[] = { "object", "operation", "subOperation",
 					   "extra",  "xml",	  NULL };
 static const char *const bind_fields[] = { "address", "driver", NULL };
 static const char *const interface_fields[] = { "interface", NULL };
 
 static const struct method methods[] = {
-	{ "io.vnetd.Attach", ACCESS_CHANGE, request_fields, .request = attach_run },
-	{ "io.vnetd.Detach", ACCESS_CHANGE, detach_fields, .target = detach_run },
+	{ "io.vnetd.Attach", ACCESS_CHANGE, attach_fields, .fds_max = 1, .request = attach_run,
+	  .owned = exec_attach_qmp },
+	{ "io.vnetd.Exec", ACCESS_CHANGE, exec_fields, .owned = exec_run },
+	{ "io.vnetd.Detach", ACCESS_CHANGE, detach_fields, .fds_max = 1, .target = detach_run,
+	  .owned = exec_detach_qmp },
 	{ "io.vnetd.List", ACCESS_LOOK, no_fields, .plain = list_run },
 	{ "io.vnetd.ListGuests", ACCESS_LOOK, no_fields, .plain = guests_run },
 	{ "io.vnetd.Show", ACCESS_LOOK, show_fields, true, .target = show_run },
@@ -98,17 +106,40 @@ static void note(const struct method *method, const struct call *c, const char *
 			 guest ? " " : "", guest ? guest : "", (unsigned)peer->uid, (int)peer->pid);
 }
 
+/* Is the call about a QEMU whose QMP socket came with it? -EINVAL with err. */
+static int is_qmp(const struct method *method, struct call *c, bool *ret, struct vnet_err *err)
+{
+	bool qmp = false;
+	int r = json_get_bool_opt(call_parameters(c), "qmp", &qmp, err);
+
+	if (r == 0 && !qmp && call_fds(c)->n > 0)
+		r = vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+				 "%s: a descriptor came with the call, and qmp is not true",
+				 method->name);
+	*ret = qmp;
+	return r;
+}
+
 static void run_request(struct manager *m, const struct method *method, struct call *c)
 {
+	_cleanup_json_ json_t *wish = json_copy((json_t *)call_parameters(c));
 	struct vnet_err err = VNET_ERR_INIT;
 	struct vnet_request request = { 0 };
+	bool qmp = false;
+	int r = is_qmp(method, c, &qmp, &err);
 
-	if (model_request_from_json(call_parameters(c), &request, &err) < 0) {
+	json_object_del(wish, "qmp"); /* how, not what */
+	if (r == 0)
+		r = model_request_from_json(wish, &request, &err);
+	if (r < 0) {
 		call_error(c, &err, NULL);
 		return;
 	}
 	note(method, c, request.guest);
-	method->request(m, &request, call_done, c);
+	if (qmp || !method->request)
+		method->owned(m, &request, c);
+	else
+		method->request(m, &request, call_done, c);
 }
 
 static void run_target(struct manager *m, const struct method *method, struct call *c)
@@ -116,7 +147,7 @@ static void run_target(struct manager *m, const struct method *method, struct ca
 	const json_t *parameters = call_parameters(c);
 	struct vnet_err err = VNET_ERR_INIT;
 	struct vnet_request q = { 0 };
-	bool given = json_is_string(json_object_get(parameters, "name"));
+	bool given = json_is_string(json_object_get(parameters, "name")), qmp = false;
 	int r;
 
 	r = json_get_str(parameters, "guest", q.guest, sizeof(q.guest), &err);
@@ -131,12 +162,17 @@ static void run_target(struct manager *m, const struct method *method, struct ca
 		r = model_check_nic_name(q.name, &err);
 	if (r == 0)
 		r = model_scope_from_json(parameters, &q.scope, &err);
+	if (r == 0)
+		r = is_qmp(method, c, &qmp, &err);
 	if (r < 0) {
 		call_error(c, &err, NULL);
 		return;
 	}
 	note(method, c, q.guest);
-	method->target(m, &q, call_done, c);
+	if (qmp)
+		method->owned(m, &q, c);
+	else
+		method->target(m, &q, call_done, c);
 }
 
 static bool is_string_or_absent(const json_t *parameters, const char *field)
@@ -222,13 +258,20 @@ void methods_dispatch(struct manager *m, struct call *c)
 		call_error(c, &err, NULL);
 		return;
 	}
+	if (call_fds(c)->n > method->fds_max) {
+		vnet_err_set(&err, -E2BIG, VNET_E_INVALID,
+			     "%s: %zu descriptors came with the call, at most %zu may",
+			     method->name, call_fds(c)->n, method->fds_max);
+		call_error(c, &err, NULL);
+		return;
+	}
 	bad = unknown_field(method, call_parameters(c));
 	if (bad)
 		call_varlink_error(c, VARLINK_SERVICE ".InvalidParameter", "parameter", bad);
-	else if (method->request)
-		run_request(m, method, c);
 	else if (method->target)
 		run_target(m, method, c);
+	else if (method->request || method->owned)
+		run_request(m, method, c);
 	else if (method->hook)
 		run_hook(m, method, c);
 	else if (method->bind)

@@ -23,11 +23,15 @@ struct method {
 	enum access access;
 	const char *const *fields; /* ends with NULL */
 	bool name_required;	   /* of target */
+	size_t fds_max;		   /* that may come with the call */
 	/* One of these, by what the parameters are: a request, one attachment, none. */
 	void (*request)(struct manager *m, const struct vnet_request *r, reply_fn reply,
 			void *user);
 	void (*target)(struct manager *m, const struct vnet_request *r, reply_fn reply,
 		       void *user); /* guest, name, scope */
+	/* A request of a guest without libvirt: instead, or beside one of the above for calls
+	 * whose parameter qmp is true. */
+	void (*owned)(struct manager *m, const struct vnet_request *r, struct call *c);
 	void (*hook)(struct manager *m, const struct hook_call *h, reply_fn reply, void *user);
 	void (*bind)(struct manager *m, const struct bind_request *r, reply_fn reply, void *user);
 	void (*plain)(struct manager *m, reply_fn reply, void *user);

@@ -9,6 +9,11 @@
 #include <jansson.h>
 
 #include "lib/err.h"
+#include "lib/fds.h"
 
 typedef void (*reply_fn)(void *user, int r, json_t *result, struct vnet_err *err);
+/* Where descriptors go with the answer: taken over by the receiver as well. NULL, or empty,
+ * with r < 0. */
+typedef void (*reply_fds_fn)(void *user, int r, json_t *result, struct vnet_fds *fds,
+			     struct vnet_err *err);
 #endif

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/server-priv.h"
@@ -87,10 +88,13 @@ static int peer_read(int fd, struct peer *ret, struct vnet_err *err)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
+	struct timespec now;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return vnet_err_errno(err, -errno, "ask who connects");
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	*ret = (struct peer){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+	ret->since = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	return 0;
 }
 

@@ -10,6 +10,7 @@
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *	{id, op: "ovs"}					ovs_scan()
  *	{id, op: "mgmtdevs"}				host_mgmtdevs_to_json()
+ *	{id, op: "open", args: {what}}			{fds: [role]} and the descriptors (host/open.h)
  *
  * The answer is {id, result} or {id, error: {code, name, knob, object, text}}, where
  * name is the number of enum vnet_err_name: both sides are the same binary.
@@ -24,7 +25,9 @@
 #include <syslog.h>
 
 #include "daemon/host/host.h"
+#include "daemon/host/open.h"
 #include "daemon/host/ovs-port.h"
+#include "daemon/worker-error.h"
 #include "daemon/worker.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -38,6 +41,9 @@ struct worker {
 };
 
 typedef int (*op_fn)(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err);
+/* One whose answer has descriptors. */
+typedef int (*op_fds_fn)(struct worker *w, const json_t *args, json_t **ret,
+			 struct vnet_fds *ret_fds, struct vnet_err *err);
 
 static int find_knob(const json_t *args, const struct knob **ret,
 		     char object[static KNOB_OBJECT_MAX], struct vnet_err *err)
@@ -169,16 +175,26 @@ static int op_mgmtdevs(struct worker *w, const json_t *args, json_t **ret, struc
 	return r;
 }
 
+static int op_open(struct worker *w, const json_t *args, json_t **ret, struct vnet_fds *ret_fds,
+		   struct vnet_err *err)
+{
+	return host_open(w->kernel, args, ret, ret_fds, err);
+}
+
 static const struct {
 	const char *name;
 	op_fn fn;
+	op_fds_fn fds_fn; /* instead */
 } ops[] = {
-	{ "get", op_get }, { "set", op_set },	{ "nics", op_nics }, { "holders", op_holders },
-	{ "vfs", op_vfs }, { "free", op_free }, { "ovs", op_ovs },   { "mgmtdevs", op_mgmtdevs },
+	{ "get", op_get, NULL }, { "set", op_set, NULL },	    { "nics", op_nics, NULL },
+	{ "vfs", op_vfs, NULL }, { "holders", op_holders, NULL },   { "free", op_free, NULL },
+	{ "ovs", op_ovs, NULL }, { "mgmtdevs", op_mgmtdevs, NULL }, { "open", NULL, op_open },
 };
 
-static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_err *err)
+static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_fds *ret_fds,
+	       struct vnet_err *err)
 {
+	const json_t *args = json_object_get(msg, "args");
 	char op[16];
 	int r = json_get_str(msg, "op", op, sizeof(op), err);
 
@@ -191,22 +207,11 @@ static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_er
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		if (strcmp(ops[i].name, op) != 0)
 			continue;
-		r = ops[i].fn(w, json_object_get(msg, "args"), ret, err);
+		r = ops[i].fn ? ops[i].fn(w, args, ret, err)
+			      : ops[i].fds_fn(w, args, ret, ret_fds, err);
 		return r == 0 && !*ret ? vnet_err_errno(err, -ENOMEM, "answer") : r;
 	}
 	return vnet_err_set(err, -EINVAL, VNET_E_INVALID, "a worker can't do '%s'", op);
-}
-
-static json_t *error_to_json(const struct vnet_err *err)
-{
-	json_t *o = json_object();
-
-	json_put_int(o, "code", err->code);
-	json_put_int(o, "name", err->name);
-	json_put_str(o, "knob", err->knob);
-	json_put_str(o, "object", err->object);
-	json_put_str(o, "text", err->text);
-	return o;
 }
 
 static int flush(struct worker *w, struct vnet_err *err)
@@ -224,16 +229,19 @@ static int flush(struct worker *w, struct vnet_err *err)
 static int answer(struct worker *w, const json_t *msg, struct vnet_err *err)
 {
 	_cleanup_json_ json_t *reply = json_object();
+	_cleanup_fds_ struct vnet_fds fds = VNET_FDS_INIT;
 	struct vnet_err why = VNET_ERR_INIT;
 	json_t *result = NULL;
 	int r;
 
 	json_object_set(reply, "id", json_object_get(msg, "id"));
-	if (run(w, msg, &result, &why) < 0)
-		json_put(reply, "error", error_to_json(&why));
-	else
+	if (run(w, msg, &result, &fds, &why) < 0) {
+		vnet_fds_done(&fds);
+		json_put(reply, "error", worker_error_to_json(&why));
+	} else {
 		json_put(reply, "result", result);
-	r = wire_queue(w->wire, reply, NULL, err);
+	}
+	r = wire_queue(w->wire, reply, &fds, err);
 	return r < 0 ? r : flush(w, err);
 }
 

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <syslog.h>
 
+#include "daemon/worker-error.h"
 #include "daemon/worker-lock.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -30,14 +31,20 @@
 #define LANE_NAME_MAX 32
 #define WORKER_FD 3 /* where the child finds its end of the socketpair */
 
+/* Who waits for an answer: one of the two, or nobody any more. */
+struct listener {
+	worker_done_fn plain;
+	worker_fds_fn fds;
+	void *user;
+};
+
 struct worker_call {
 	struct worker_call *next;
 	json_t *request;
 	char text[128]; /* for the words about a stuck lane */
 	unsigned deadline_ms;
 	unsigned *setting; /* of a set, to be counted down; or NULL */
-	worker_done_fn done;
-	void *user;
+	struct listener done;
 };
 
 struct lane {
@@ -79,12 +86,25 @@ static void call_free(struct worker_call *c)
 	free(c);
 }
 
-static void call_finish(struct worker_call *c, int r, const json_t *result, struct vnet_err *err)
+/* @fds: NULL where none can have come. */
+static void call_tell(struct worker_call *c, int r, const json_t *result, struct vnet_fds *fds,
+		      struct vnet_err *err)
+{
+	struct listener l = c->done;
+
+	c->done = (struct listener){ 0 };
+	if (l.plain)
+		l.plain(l.user, r, result, err);
+	else if (l.fds)
+		l.fds(l.user, r, result, fds ? fds : &VNET_FDS_INIT, err);
+}
+
+static void call_finish(struct worker_call *c, int r, const json_t *result, struct vnet_fds *fds,
+			struct vnet_err *err)
 {
 	if (c->setting)
 		--*c->setting;
-	if (c->done)
-		c->done(c->user, r, result, err);
+	call_tell(c, r, result, fds, err);
 	call_free(c);
 }
 
@@ -94,7 +114,7 @@ static void call_cancel(struct worker_call *c)
 	struct vnet_err err = VNET_ERR_INIT;
 	int r = vnet_err_set(&err, -ECANCELED, VNET_E_UNAVAILABLE, "vnetd is stopping");
 
-	call_finish(c, r, NULL, &err);
+	call_finish(c, r, NULL, NULL, &err);
 }
 
 static struct worker_call *lane_pop(struct lane *l)
@@ -122,7 +142,7 @@ static void lane_fail_queue(struct lane *l)
 	while ((c = lane_pop(l))) {
 		struct vnet_err err = VNET_ERR_INIT;
 
-		call_finish(c, stuck_error(l, &err), NULL, &err);
+		call_finish(c, stuck_error(l, &err), NULL, NULL, &err);
 	}
 }
 
@@ -283,7 +303,7 @@ static void lane_run(struct lane *l)
 		l->now = NULL;
 		if (l->wire)
 			lane_drop_worker(l);
-		call_finish(c, r, NULL, &err);
+		call_finish(c, r, NULL, NULL, &err);
 	}
 	if (!l->now && l->wire)
 		lane_arm(l, WORKER_IDLE_SEC * UINT64_C(1000000));
@@ -304,20 +324,7 @@ static int on_kick(sd_event_source *s, void *user)
 	return 0;
 }
 
-static void error_from_json(const json_t *j, struct vnet_err *err)
-{
-	struct vnet_err ignored = VNET_ERR_INIT;
-	int64_t code = -EIO, name = VNET_E_FAILED;
-
-	json_get_int_opt(j, "code", -4095, -1, &code, &ignored);
-	json_get_int_opt(j, "name", 0, VNET_E_MAX - 1, &name, &ignored);
-	vnet_err_set(err, (int)code, (enum vnet_err_name)name, "%s",
-		     json_string_value(json_object_get(j, "text")) ?: "the worker gave no reason");
-	vnet_err_at(err, json_string_value(json_object_get(j, "knob")) ?: "",
-		    json_string_value(json_object_get(j, "object")) ?: "");
-}
-
-static void lane_answer(struct lane *l, const json_t *msg)
+static void lane_answer(struct lane *l, const json_t *msg, struct vnet_fds *fds)
 {
 	const json_t *error = json_object_get(msg, "error");
 	struct worker_call *c = take_ptr(l->now);
@@ -326,9 +333,10 @@ static void lane_answer(struct lane *l, const json_t *msg)
 	l->timer = sd_event_source_disable_unref(l->timer);
 	lane_unstick(l);
 	if (c && error)
-		error_from_json(error, &err);
+		worker_error_from_json(error, &err);
 	if (c)
-		call_finish(c, err.code, error ? NULL : json_object_get(msg, "result"), &err);
+		call_finish(c, err.code, error ? NULL : json_object_get(msg, "result"),
+			    error ? NULL : fds, &err);
 	lane_run(l);
 }
 
@@ -340,7 +348,7 @@ static void lane_worker_died(struct lane *l)
 	lane_drop_worker(l);
 	lane_unstick(l);
 	if (c)
-		call_finish(c, worker_died(c, &err), NULL, &err);
+		call_finish(c, worker_died(c, &err), NULL, NULL, &err);
 	lane_run(l);
 }
 
@@ -368,7 +376,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *user)
 			sd_event_source_set_enabled(s, SD_EVENT_OFF);
 			return 0;
 		}
-		lane_answer(l, msg);
+		lane_answer(l, msg, &fds);
 		if (!l->wire)
 			return 0;
 	}
@@ -402,9 +410,8 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *user)
 		 "/proc/%d/stack says where it waits",
 		 c->text, c->deadline_ms, (int)l->pid, (int)l->pid);
 	log_event(MSG_WORKER_STUCK, LOG_WARNING, l->name, "%s", l->stuck_text);
-	if (c->done)
-		c->done(c->user, stuck_error(l, &err), NULL, &err);
-	c->done = NULL; /* the answer, if it ever comes, only frees the lane */
+	/* The answer, if it ever comes, only frees the lane. */
+	call_tell(c, stuck_error(l, &err), NULL, NULL, &err);
 	lane_fail_queue(l);
 	return 0;
 }
@@ -440,13 +447,15 @@ static void call_words(const char *op, const json_t *args, char *buf, size_t siz
 		snprintf(buf, size, "setting %s of %s to %s", knob, object, value);
 	else if (knob)
 		snprintf(buf, size, "reading %s of %s", knob, object);
+	else if (strcmp(op, "open") == 0)
+		snprintf(buf, size, "opening what a guest is handed");
 	else
 		snprintf(buf, size, "reading the host's %s",
 			 strcmp(op, "mgmtdevs") ? op : "vDPA management devices");
 }
 
-int workers_call(struct workers *w, const char *lane, const char *op, json_t *args,
-		 unsigned deadline_ms, worker_done_fn done, void *user, struct vnet_err *err)
+static int call_queue(struct workers *w, const char *lane, const char *op, json_t *args,
+		      unsigned deadline_ms, struct listener done, struct vnet_err *err)
 {
 	_cleanup_json_ json_t *owned = args;
 	struct lane *l = lane_get(w, lane, true);
@@ -468,7 +477,6 @@ int workers_call(struct workers *w, const char *lane, const char *op, json_t *ar
 	call_words(op, owned, c->text, sizeof(c->text));
 	c->deadline_ms = deadline_ms;
 	c->done = done;
-	c->user = user;
 	if (strcmp(op, "set") == 0) {
 		w->n_sets++;
 		c->setting = &w->n_setting;
@@ -481,14 +489,28 @@ int workers_call(struct workers *w, const char *lane, const char *op, json_t *ar
 	return 0;
 }
 
+int workers_call(struct workers *w, const char *lane, const char *op, json_t *args,
+		 unsigned deadline_ms, worker_done_fn done, void *user, struct vnet_err *err)
+{
+	return call_queue(w, lane, op, args, deadline_ms,
+			  (struct listener){ .plain = done, .user = user }, err);
+}
+
+int workers_call_fds(struct workers *w, const char *lane, const char *op, json_t *args,
+		     unsigned deadline_ms, worker_fds_fn done, void *user, struct vnet_err *err)
+{
+	return call_queue(w, lane, op, args, deadline_ms,
+			  (struct listener){ .fds = done, .user = user }, err);
+}
+
 void workers_forget(struct workers *w, void *user)
 {
 	for (struct lane *l = w->lanes; l; l = l->next) {
-		if (l->now && l->now->user == user)
-			l->now->done = NULL;
+		if (l->now && l->now->done.user == user)
+			l->now->done = (struct listener){ 0 };
 		for (struct worker_call *c = l->queue; c; c = c->next) {
-			if (c->user == user)
-				c->done = NULL;
+			if (c->done.user == user)
+				c->done = (struct listener){ 0 };
 		}
 	}
 }

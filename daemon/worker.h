@@ -20,6 +20,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/err.h"
+#include "lib/fds.h"
 
 #define WORKERS_MAX 64	      /* processes at once, left-behind ones included */
 #define WORKER_QUEUE_MAX 4096 /* calls waiting in all */
@@ -32,6 +33,11 @@ struct worker_call;
  * from within workers_call itself. */
 typedef void (*worker_done_fn)(void *user, int r, const json_t *result, struct vnet_err *err);
 
+/* The same with the descriptors that came: it may take some, what is left is closed when
+ * it returns. Empty where r < 0. */
+typedef void (*worker_fds_fn)(void *user, int r, const json_t *result, struct vnet_fds *fds,
+			      struct vnet_err *err);
+
 /* @exe: this binary; @root, @runtime: what it gets as --root and --runtime. */
 int workers_new(struct workers **ret, sd_event *event, const char *exe, const char *root,
 		const char *runtime, struct vnet_err *err);
@@ -40,6 +46,10 @@ struct workers *workers_free(struct workers *w); /* kills idle ones, leaves stuc
 /* @args is taken over. Ops and their args/results: worker-main.c. */
 int workers_call(struct workers *w, const char *lane, const char *op, json_t *args,
 		 unsigned deadline_ms, worker_done_fn done, void *user, struct vnet_err *err);
+/* For an op that answers with descriptors. Those of an answer that comes too late, or that
+ * nobody waits for any more, are closed at once. */
+int workers_call_fds(struct workers *w, const char *lane, const char *op, json_t *args,
+		     unsigned deadline_ms, worker_fds_fn done, void *user, struct vnet_err *err);
 /* Forget @user: its done will not be called; the work itself goes on. */
 void workers_forget(struct workers *w, void *user);
 /* How often "set" was called so far; *ret_now: so many of them have not come back. */

@@ -126,7 +126,7 @@ static int wait_for(struct client *c, short events, int64_t deadline, struct vne
 }
 
 static int send_call(struct client *c, const char *method, const json_t *parameters,
-		     int64_t deadline, struct vnet_err *err)
+		     struct vnet_fds *fds, int64_t deadline, struct vnet_err *err)
 {
 	_cleanup_json_ json_t *call = json_object();
 	struct vnet_err why = VNET_ERR_INIT;
@@ -138,7 +138,7 @@ static int send_call(struct client *c, const char *method, const json_t *paramet
 		json_put(call, "parameters", json_incref((json_t *)parameters));
 	if (json_object_size(call) != (parameters ? 2 : 1))
 		return vnet_err_errno(err, -ENOMEM, "encode the call");
-	r = wire_queue(c->wire, call, NULL, err);
+	r = wire_queue(c->wire, call, fds, err);
 	if (r < 0)
 		return r;
 	while ((r = wire_flush(c->wire, &why)) > 0) {
@@ -240,6 +240,13 @@ static int from_reply(const char *error, const json_t *parameters, struct vnet_e
 int client_call(struct client *c, const char *method, const json_t *parameters, int timeout_ms,
 		json_t **ret, struct vnet_fds *ret_fds, struct vnet_err *err)
 {
+	return client_call_fds(c, method, parameters, NULL, timeout_ms, ret, ret_fds, err);
+}
+
+int client_call_fds(struct client *c, const char *method, const json_t *parameters,
+		    struct vnet_fds *sent, int timeout_ms, json_t **ret, struct vnet_fds *ret_fds,
+		    struct vnet_err *err)
+{
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
 	_cleanup_fds_ struct vnet_fds fds = VNET_FDS_INIT;
 	_cleanup_json_ json_t *reply = NULL, *out = NULL;
@@ -250,7 +257,7 @@ int client_call(struct client *c, const char *method, const json_t *parameters, 
 	if (!c->wire)
 		return vnet_err_set(err, -ENOTCONN, VNET_E_UNREACHABLE,
 				    "the connection to vnetd at %s has ended", c->addr.sun_path);
-	r = send_call(c, method, parameters, deadline, err);
+	r = send_call(c, method, parameters, sent, deadline, err);
 	if (r == 0)
 		r = receive_reply(c, deadline, &reply, &fds, err);
 	if (r == 0 && json_is_true(json_object_get(reply, "continues")))

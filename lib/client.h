@@ -17,7 +17,12 @@ struct client *client_free(struct client *c);
 /* Call @method ("io.vnetd.Attach") with @parameters (not stolen, may be NULL) and
  * wait for the reply at most @timeout_ms (-1: for ever). An error reply becomes a
  * negative return with err filled from it (name, errno, knob, object, text), and
- * its parameters in *ret all the same, for the verdicts. */
+ * its parameters in *ret all the same, for the verdicts. @sent (may be NULL) go with the
+ * call and are taken over when it is sent. */
+int client_call_fds(struct client *c, const char *method, const json_t *parameters,
+		    struct vnet_fds *sent, int timeout_ms, json_t **ret, struct vnet_fds *ret_fds,
+		    struct vnet_err *err);
+/* The same without descriptors of ours. */
 int client_call(struct client *c, const char *method, const json_t *parameters, int timeout_ms,
 		json_t **ret, struct vnet_fds *ret_fds, struct vnet_err *err);
 #endif

@@ -25,9 +25,9 @@
  * Two sets are enough. A peer that sends descriptors in the middle of a message has them
  * counted and delivered with it: order is by bytes alone, never by guesses.
  *
- * Where no descriptors are accepted there is no room for any in recvmsg(): the kernel drops
- * them by itself and reports MSG_CTRUNC. Closing them here could block, since close() of a
- * FUSE file waits for the peer's own file server.
+ * There is room in recvmsg() for as many descriptors as are accepted and no more: the kernel
+ * drops the others by itself and reports MSG_CTRUNC. Closing them here could block, since
+ * close() of a FUSE file waits for the peer's own file server.
  *
  * The first protocol error ends reading for good: behind it nothing can be believed. Writing
  * is another matter; a reply still goes out.
@@ -208,6 +208,15 @@ bool wire_pending(const struct wire *w)
 	return w->out != NULL;
 }
 
+bool wire_fds_pending(const struct wire *w)
+{
+	for (const struct out_msg *m = w->out; m; m = m->next) {
+		if (m->fds.n > 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- receiving ------------------------------------------------------------------------ */
 
 static int broken(struct wire *w, int code, struct vnet_err *err, const char *why)
@@ -316,7 +325,8 @@ static int read_some(struct wire *w, struct vnet_err *err)
 
 	if (w->max_fds > 0) {
 		mh.msg_control = control.buf;
-		mh.msg_controllen = sizeof(control.buf);
+		/* The kernel drops what is more by itself: it never becomes ours to close. */
+		mh.msg_controllen = CMSG_LEN(sizeof(int) * w->max_fds);
 	}
 	do
 		n = recvmsg(w->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

@@ -36,6 +36,8 @@ int wire_queue(struct wire *w, const json_t *msg, struct vnet_fds *fds, struct v
 /* Write what can be written: 0 all gone, 1 more is queued (poll for POLLOUT), <0. */
 int wire_flush(struct wire *w, struct vnet_err *err);
 bool wire_pending(const struct wire *w);
+/* Are descriptors among what is queued? */
+bool wire_fds_pending(const struct wire *w);
 /* Read once and decode at most one message: 1 got one (call again before
  * polling), 0 would block, -EPIPE the peer is gone, other <0: protocol error
  * (-EMSGSIZE too large, -EBADMSG not a JSON object, -E2BIG too many fds). */

@@ -212,6 +212,38 @@ static int captured_vdpa_del(struct kernel *k, const char *name, struct vnet_err
 	return refuse(k, err);
 }
 
+static int captured_open_node(struct kernel *k, const char *path, int *ret_fd)
+{
+	(void)k;
+	(void)path;
+	(void)ret_fd;
+	return -EROFS;
+}
+
+static int captured_tun_queue(struct kernel *k, int fd, const char *name, bool many)
+{
+	(void)k;
+	(void)fd;
+	(void)name;
+	(void)many;
+	return -EROFS;
+}
+
+static int captured_tun_by_fds(struct kernel *k, int fd, const char *name)
+{
+	(void)k;
+	(void)fd;
+	(void)name;
+	return -EROFS;
+}
+
+static int captured_iommufd_own(struct kernel *k, int fd)
+{
+	(void)k;
+	(void)fd;
+	return -EROFS;
+}
+
 static void captured_describe(struct kernel *k, struct nic *n)
 {
 	struct captured *c = k->priv;
@@ -248,6 +280,10 @@ static const struct kernel_ops captured_ops = {
 	.vdpa_get = captured_vdpa_get,
 	.vdpa_new = captured_vdpa_new,
 	.vdpa_del = captured_vdpa_del,
+	.open_node = captured_open_node,
+	.tun_queue = captured_tun_queue,
+	.tun_by_fds = captured_tun_by_fds,
+	.iommufd_own = captured_iommufd_own,
 	.describe = captured_describe,
 	.close = captured_close,
 };

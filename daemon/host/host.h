@@ -86,6 +86,15 @@ struct kernel_ops {
 	int (*vdpa_new)(struct kernel *k, const char *name, const struct vdpa_config *c,
 			struct vnet_err *err);
 	int (*vdpa_del)(struct kernel *k, const char *name, struct vnet_err *err);
+	/* What open.c hands on. A device node, as "dev/vhost-net". */
+	int (*open_node)(struct kernel *k, const char *path, int *ret_fd);
+	/* Make @fd, of the tun node or a macvtap's, a queue of the tap @name, which is there;
+	 * @many: one of several. */
+	int (*tun_queue)(struct kernel *k, int fd, const char *name, bool many);
+	/* The tap of queue @fd goes when its last queue is closed. */
+	int (*tun_by_fds)(struct kernel *k, int fd, const char *name);
+	/* Locked memory counts for the process that uses the iommufd, not for its user. */
+	int (*iommufd_own)(struct kernel *k, int fd);
 	/* libpci: names and capabilities into n */
 	void (*describe)(struct kernel *k, struct nic *n);
 	void (*close)(struct kernel *k);

@@ -8,6 +8,7 @@
 #include "daemon/host/backend.h"
 #include "daemon/host/holders.h"
 #include "daemon/host/link.h"
+#include "daemon/host/open.h"
 #include "daemon/host/pci.h"
 #include "daemon/host/tun.h"
 #include "daemon/host/vdpa.h"
@@ -227,6 +228,10 @@ static const struct kernel_ops real_ops = {
 	.vdpa_get = real_vdpa_get,
 	.vdpa_new = real_vdpa_new,
 	.vdpa_del = real_vdpa_del,
+	.open_node = dev_open,
+	.tun_queue = dev_tun_queue,
+	.tun_by_fds = dev_tun_by_fds,
+	.iommufd_own = dev_iommufd_own,
 	.describe = real_describe,
 	.close = real_close,
 };

@@ -23,7 +23,7 @@ static int hold(const struct fake_place *f, const struct guest *g, const struct 
 
 	if (faccessat(f->dirfd, "fake.json", F_OK, 0) < 0)
 		return 0; /* guests without a kernel */
-	r = fake_kernel_hold(f->arg, &nic->vf, QEMU_PID, g->name, err);
+	r = fake_kernel_hold_device(f->arg, nic->kind, nic->device, QEMU_PID, g->name, err);
 	if (r < 0)
 		vnet_err_wrap(err, "libvirt: attach %s to guest %s", nic->name, g->name);
 	return r < 0 ? -EIO : 0;

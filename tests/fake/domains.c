@@ -76,7 +76,8 @@ static const struct seen *find(const struct fake_domains *f, const char *uuid)
 
 /* ---- what QEMU holds ---- */
 
-static bool guest_holds(const struct fake_domains *f, const char *name, const struct pci_addr *addr)
+static bool guest_holds(const struct fake_domains *f, const char *name, const char *field,
+			const char *value)
 {
 	bool holds = false;
 
@@ -87,7 +88,9 @@ static bool guest_holds(const struct fake_domains *f, const char *name, const st
 		if (guest_file_load(f->at.guests, f->seen[i].file, &g, &err) < 0)
 			continue;
 		for (size_t k = 0; g.active && strcmp(g.name, name) == 0 && k < g.n_hostdevs; k++)
-			holds |= g.hostdevs[k].live && pci_addr_eq(&g.hostdevs[k].addr, addr);
+			holds |= g.hostdevs[k].live &&
+				 fake_kernel_is_row(f->at.arg, g.hostdevs[k].kind,
+						    g.hostdevs[k].device, field, value);
 		guest_done(&g);
 	}
 	return holds;
@@ -96,6 +99,7 @@ static bool guest_holds(const struct fake_domains *f, const char *name, const st
 /* QEMUs that ended, and those whose device went, let go of it. */
 static void let_go(const struct fake_domains *f)
 {
+	static const char *const fields[] = { "address", "interface", "node" };
 	_cleanup_free_ char *path = NULL;
 	_cleanup_json_ json_t *doc = NULL;
 	json_t *holders, *row;
@@ -107,13 +111,16 @@ static void let_go(const struct fake_domains *f)
 	holders = json_object_get(doc, "holders");
 	json_array_foreach (holders, i, row) {
 		const char *guest = json_string_value(json_object_get(row, "guest"));
-		const char *address = json_string_value(json_object_get(row, "address"));
 		struct vnet_err err = VNET_ERR_INIT;
-		struct pci_addr addr;
 
-		if (json_integer_value(json_object_get(row, "pid")) == QEMU_PID && guest &&
-		    address && pci_addr_parse(address, &addr) == 0 && !guest_holds(f, guest, &addr))
-			fake_kernel_release(f->at.arg, &addr, &err);
+		if (json_integer_value(json_object_get(row, "pid")) != QEMU_PID || !guest)
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(fields); k++) {
+			const char *value = json_string_value(json_object_get(row, fields[k]));
+
+			if (value && !guest_holds(f, guest, fields[k], value))
+				fake_kernel_release_row(f->at.arg, fields[k], value, &err);
+		}
 	}
 }
 
@@ -332,7 +339,8 @@ static void open_devices(const struct fake_domains *f, const char *file)
 	for (size_t i = 0; i < g.n_hostdevs; i++) {
 		if (g.active && g.hostdevs[i].live &&
 		    faccessat(f->at.dirfd, "fake.json", F_OK, 0) == 0)
-			fake_kernel_hold(f->at.arg, &g.hostdevs[i].addr, QEMU_PID, g.name, &err);
+			fake_kernel_hold_device(f->at.arg, g.hostdevs[i].kind, g.hostdevs[i].device,
+						QEMU_PID, g.name, &err);
 	}
 	guest_done(&g);
 }

@@ -18,7 +18,7 @@ static struct fake fake_at(struct kernel *k)
 	return (struct fake){ .rootfd = k->rootfd, .lockfd = -1 };
 }
 
-static int kernel_says(struct vnet_err *err, int r, const char *what, const char *object)
+int kernel_says(struct vnet_err *err, int r, const char *what, const char *object)
 {
 	return r < 0 ? vnet_err_errno(err, r, "%s %s", what, object) : 0;
 }
@@ -313,7 +313,7 @@ static int fake_link_up(struct kernel *k, int ifindex, bool up, struct vnet_err 
 
 /* ---- who has what open ---- */
 
-static int vfio_number(struct fake *f, const char *bdf)
+int vfio_number(struct fake *f, const char *bdf)
 {
 	for (int i = 0; i < 1024; i++) {
 		if (is_there(f, PCI_DEV "/%s/vfio-dev/vfio%d", bdf, i))
@@ -387,7 +387,7 @@ static bool group_open(struct fake *f, int group)
 }
 
 /* The lock on the fence's file lasts as long as the descriptor, whoever dies. */
-static int take_fence(struct fake *f, int group, int *ret_fd)
+int take_fence(struct fake *f, int group, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
 	char name[32];
@@ -475,6 +475,10 @@ static const struct kernel_ops fake_ops = {
 	.vdpa_get = fake_vdpa_get,
 	.vdpa_new = fake_vdpa_new,
 	.vdpa_del = fake_vdpa_del,
+	.open_node = fake_open_node,
+	.tun_queue = fake_tun_queue,
+	.tun_by_fds = fake_tun_by_fds,
+	.iommufd_own = fake_iommufd_own,
 	.describe = fake_describe,
 };
 
@@ -484,100 +488,5 @@ int kernel_test_open(struct kernel *k, struct vnet_err *err)
 	if (faccessat(k->rootfd, "fake.json", F_OK, 0) < 0)
 		return -ENOENT;
 	k->ops = &fake_ops;
-	return 0;
-}
-
-static int open_dir(struct fake *f, const char *dir)
-{
-	int r;
-
-	f->lockfd = -1;
-	f->rootfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (f->rootfd < 0)
-		return -errno;
-	r = fake_begin(f);
-	if (r < 0)
-		f->rootfd = close_fd(f->rootfd);
-	return r;
-}
-
-static bool viable(struct fake *f, int group)
-{
-	json_t *functions = json_object_get(f->doc, "functions"), *fn;
-	const char *bdf;
-
-	json_object_foreach (functions, bdf, fn) {
-		char driver[64];
-
-		get_link(f, driver, sizeof(driver), PCI_DEV "/%s/driver", bdf);
-		if (group_of(f, bdf) == group && driver[0] && strcmp(driver, "pcieport") != 0 &&
-		    strncmp(driver, FAKE_VFIO, strlen(FAKE_VFIO)) != 0)
-			return false;
-	}
-	return true;
-}
-
-static int add_holder(struct fake *f, const char *bdf, pid_t pid, const char *guest)
-{
-	_cleanup_close_ int fd = -1;
-	int r = take_fence(f, group_of(f, bdf), &fd); /* nobody else has it */
-	json_t *rows = json_object_get(f->doc, "holders"), *row;
-
-	if (r < 0)
-		return r;
-	if (vfio_number(f, bdf) < 0)
-		return -ENOENT;
-	if (!viable(f, group_of(f, bdf)))
-		return -EPERM;
-	if (!rows) {
-		rows = json_array();
-		json_object_set_new(f->doc, "holders", rows);
-	}
-	row = json_object();
-	json_put_str(row, "address", bdf);
-	json_put_int(row, "pid", pid);
-	json_put_str(row, "comm", "qemu-system-x86");
-	json_put_str(row, "guest", guest);
-	json_array_append_new(rows, row);
-	return 0;
-}
-
-int fake_kernel_hold(const char *dir, const struct pci_addr *addr, pid_t pid, const char *guest,
-		     struct vnet_err *err)
-{
-	char bdf[PCI_ADDR_STR];
-	struct fake f;
-	int r = open_dir(&f, dir);
-
-	if (r < 0)
-		return kernel_says(err, r, "open fake kernel", dir);
-	r = add_holder(&f, pci_addr_str(addr, bdf), pid, guest);
-	fake_end(&f);
-	close_fd(f.rootfd);
-	return kernel_says(err, r, "open the VFIO group of", bdf);
-}
-
-int fake_kernel_release(const char *dir, const struct pci_addr *addr, struct vnet_err *err)
-{
-	char bdf[PCI_ADDR_STR];
-	json_t *rows, *row;
-	struct fake f;
-	size_t i;
-	int r = open_dir(&f, dir);
-
-	if (r < 0)
-		return kernel_says(err, r, "open fake kernel", dir);
-	pci_addr_str(addr, bdf);
-	rows = json_object_get(f.doc, "holders");
-	for (i = json_array_size(rows); i-- > 0;) {
-		const char *address;
-
-		row = json_array_get(rows, i);
-		address = json_string_value(json_object_get(row, "address"));
-		if (address && strcmp(address, bdf) == 0)
-			json_array_remove(rows, i);
-	}
-	fake_end(&f);
-	close_fd(f.rootfd);
 	return 0;
 }

@@ -47,6 +47,7 @@
  * port_set:{vlans,isolated}:NAME; and looks, which are not logged: fence:GROUP, links,
  * holders, vf_get:PF, netdev_get:NAME, netdev_holder, port_get:NAME. Written values:
  * "tap one", "tap many", "macvtap on IFINDEX mode MODE"; of VLANs "PVID/TRUNK". As on the real kernel, taking away a
+ * fence:GROUP, open:NODE, queue:NAME, by_fds:NAME, iommufd_own, links, holders, vf_get:PF. As on the real kernel, taking away a
  * VFIO device that somebody holds does not return until it is let go.
  * fence:GROUP, links, holders, vf_get:PF, mgmtdevs, vdpa_get:NAME, vdpa_new:NAME,
  * vdpa_del:NAME. As on the real kernel, taking away a VFIO or vDPA device that
@@ -58,6 +59,15 @@
  * is fenced; -ENOENT: not bound to VFIO; -EPERM: the group is not viable. */
 int fake_kernel_hold(const char *dir, const struct pci_addr *addr, pid_t pid, const char *guest,
 		     struct vnet_err *err);
+/* The same of any device as a guest's XML names it; of a socket it opens nothing. */
+int fake_kernel_hold_device(const char *dir, enum delivery_kind kind, const char *device, pid_t pid,
+			    const char *guest, struct vnet_err *err);
+/* Is the row of holders with @value in @field ("address", "interface", "node") that of this
+ * device? */
+bool fake_kernel_is_row(const char *dir, enum delivery_kind kind, const char *device,
+			const char *field, const char *value);
+int fake_kernel_release_row(const char *dir, const char *field, const char *value,
+			    struct vnet_err *err);
 /* Let go of it; fine when nobody holds it. */
 int fake_kernel_release(const char *dir, const struct pci_addr *addr, struct vnet_err *err);
 #endif

@@ -53,10 +53,21 @@ json_t *member_object(json_t *parent, const char *field);
 json_t *function_of(struct fake *f, const char *bdf);
 const char *function_text(struct fake *f, const char *bdf, const char *field); /* or NULL */
 
+/* kernel.c */
+int kernel_says(struct vnet_err *err, int r, const char *what, const char *object);
+int vfio_number(struct fake *f, const char *bdf);
+int take_fence(struct fake *f, int group, int *ret_fd);
+
 /* faults.c */
 enum fault { FAULT_NONE, FAULT_SILENT };
 /* The fault for this operation: one of the above, or the errno to fail with. */
 int fake_fault(struct fake *f, const char *op, bool is_write);
+
+/* open.c: operations as in daemon/host/host.h */
+int fake_open_node(struct kernel *k, const char *path, int *ret_fd);
+int fake_tun_queue(struct kernel *k, int fd, const char *name, bool many);
+int fake_tun_by_fds(struct kernel *k, int fd, const char *name);
+int fake_iommufd_own(struct kernel *k, int fd);
 
 /* sriov.c, driver.c: reactions; 0 or -errno as the kernel's */
 int react_numvfs(struct fake *f, const char *pf, const char *value);

@@ -133,6 +133,7 @@ static void test_access(void **state)
 	(void)state;
 	for (size_t i = 0; (m = methods_at(i)); i++) {
 		bool changes = strcmp(m->name, "io.vnetd.Attach") == 0 ||
+			       strcmp(m->name, "io.vnetd.Exec") == 0 ||
 			       strcmp(m->name, "io.vnetd.Detach") == 0 ||
 			       strcmp(m->name, "io.vnetd.Bind") == 0 ||
 			       strcmp(m->name, "io.vnetd.Reload") == 0;
@@ -143,8 +144,10 @@ static void test_access(void **state)
 					    : changes ? ACCESS_CHANGE
 						      : ACCESS_LOOK);
 		assert_int_equal(!!m->request + !!m->target + !!m->plain + !!m->hook + !!m->bind +
-					 !!m->service,
+					 !!m->service + (m->owned && !m->request && !m->target),
 				 1);
+		/* A descriptor is for those who take a QMP socket. */
+		assert_int_equal(m->fds_max, m->owned && (m->request || m->target) ? 1 : 0);
 	}
 }
 

@@ -65,7 +65,7 @@ static void test_descriptors(void **state)
 	assert_int_equal(sendmsg(fd, &mh, 0), sizeof(text));
 	close(pipefd[1]);
 	expect_error(f, fd, "io.vnetd.Invalid", NULL, NULL);
-	assert_true(hung_up(fd));
+	assert_false(hung_up(fd));
 	/* The writing end is closed everywhere. */
 	assert_int_equal(read(pipefd[0], &c, 1), 0);
 	close(pipefd[0]);
@@ -110,6 +110,99 @@ static void test_reader_that_does_not_read(void **state)
 	json_decref(hear(f, slow));
 	assert_int_equal(f->server->n_connections, 1);
 	close(slow);
+}
+
+/* ---- descriptors in a reply ---- */
+
+static int handed; /* the reading end of the pipe whose writing end was handed on */
+
+static void reply_with_a_pipe(struct manager *m, struct call *c)
+{
+	struct vnet_fds fds = VNET_FDS_INIT;
+	int p[2];
+
+	(void)m;
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	handed = p[0];
+	vnet_fds_add(&fds, p[1]);
+	call_done_fds(c, 0, json_object(), &fds, NULL);
+}
+
+/* Has somebody the writing end open still? */
+static bool is_open(void)
+{
+	char c;
+
+	return read(handed, &c, 1) < 0 && errno == EAGAIN;
+}
+
+static void test_reply_with_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	char text[256];
+	struct iovec iov = { text, sizeof(text) };
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	int fd = dial(f), got;
+
+	f->server->dispatch = reply_with_a_pipe;
+	say_n(fd, 1, "");
+	pump(f);
+	assert_true(recvmsg(fd, &mh, MSG_DONTWAIT) > 0);
+	assert_non_null(CMSG_FIRSTHDR(&mh));
+	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&mh)), sizeof(got));
+	assert_true(is_open());
+	close(got); /* the only one there is */
+	assert_false(is_open());
+	close(handed);
+
+	/* With nobody to hear it none is kept. */
+	say_n(fd, 2, ",\"oneway\":true");
+	pump(f);
+	assert_false(is_open());
+	close(handed);
+	say_n(fd, 3, "");
+	close(fd);
+	pump(f);
+	assert_false(is_open());
+	close(handed);
+}
+
+/* Its socket is full before the reply begins. */
+static void test_descriptors_do_not_wait_long(void **state)
+{
+	struct fixture *f = *state;
+	struct connection *conn;
+	uint64_t now = 0, until = 0;
+	char junk[65536];
+	int fd = dial(f);
+
+	pump(f);
+	conn = f->server->connections;
+	memset(junk, 'x', sizeof(junk));
+	while (send(wire_fd(conn->wire), junk, sizeof(junk), MSG_DONTWAIT) > 0 ||
+	       send(wire_fd(conn->wire), junk, 1, MSG_DONTWAIT) > 0)
+		;
+	f->server->dispatch = reply_with_a_pipe;
+	say_n(fd, 1, "");
+	pump(f);
+	assert_true(is_open());
+	assert_int_equal(sd_event_source_get_enabled(conn->patience, NULL), 1);
+	assert_true(sd_event_now(f->event, CLOCK_MONOTONIC, &now) >= 0);
+	assert_true(sd_event_source_get_time(conn->patience, &until) >= 0);
+	assert_true(until <= now + READER_PATIENCE_FDS_USEC);
+	assert_true(sd_event_source_set_time(conn->patience, 0) >= 0);
+	pump(f);
+	assert_int_equal(f->server->n_connections, 0);
+	assert_false(is_open());
+	close(handed);
+	close(fd);
 }
 
 /* ---- limits ---- */
@@ -260,11 +353,18 @@ static void test_path_too_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(test_no_json),	    SERVER_TEST(test_too_long),
-		SERVER_TEST(test_descriptors),	    SERVER_TEST(test_reader_that_does_not_read),
-		SERVER_TEST(test_connection_limit), SERVER_TEST(test_places_for_root),
-		SERVER_TEST(test_call_limit),	    SERVER_TEST(test_ten_thousand),
-		SERVER_TEST(test_socket),	    SERVER_TEST(test_path_too_long),
+		SERVER_TEST(test_no_json),
+		SERVER_TEST(test_too_long),
+		SERVER_TEST(test_descriptors),
+		SERVER_TEST(test_reader_that_does_not_read),
+		SERVER_TEST(test_reply_with_descriptors),
+		SERVER_TEST(test_descriptors_do_not_wait_long),
+		SERVER_TEST(test_connection_limit),
+		SERVER_TEST(test_places_for_root),
+		SERVER_TEST(test_call_limit),
+		SERVER_TEST(test_ten_thousand),
+		SERVER_TEST(test_socket),
+		SERVER_TEST(test_path_too_long),
 	};
 
 	return cmocka_run_group_tests_name("server-limits", tests, NULL, NULL);

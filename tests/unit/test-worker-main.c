@@ -15,6 +15,7 @@
 #include "daemon/worker.h"
 #include "lib/json.h"
 #include "lib/wire.h"
+#include "tests/unit/fake-host.h"
 #include "tests/unit/host-tree.h"
 
 #define PF "0000:01:00.0"
@@ -41,11 +42,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The worker's answer to one request, as {id, result} or {id, error}. */
-static json_t *ask(const char *root, const char *request)
+/* The worker's answer to one request, as {id, result} or {id, error}; with it @n_fds came. */
+static json_t *ask_fds(const char *root, const char *request, size_t n_fds)
 {
 	_cleanup_json_ json_t *msg = json_loads(request, 0, NULL);
-	_cleanup_fds_ struct vnet_fds none = VNET_FDS_INIT;
+	_cleanup_fds_ struct vnet_fds came = VNET_FDS_INIT;
 	struct vnet_err err = VNET_ERR_INIT;
 	struct wire *w = NULL;
 	json_t *answer = NULL;
@@ -54,14 +55,20 @@ static json_t *ask(const char *root, const char *request)
 	assert_non_null(msg);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
 			 0);
-	assert_int_equal(wire_new(&w, fds[0], WIRE_MESSAGE_MAX_TRUSTED, 0, &err), 0);
+	assert_int_equal(wire_new(&w, fds[0], WIRE_MESSAGE_MAX_TRUSTED, VNET_FDS_MAX, &err), 0);
 	assert_int_equal(wire_queue(w, msg, NULL, &err), 0);
 	assert_int_equal(wire_flush(w, &err), 0);
 	shutdown(fds[0], SHUT_WR);
 	assert_int_equal(worker_main(fds[1], root, t.dir), EXIT_SUCCESS);
-	assert_int_equal(wire_receive(w, &answer, &none, &err), 1);
+	assert_int_equal(wire_receive(w, &answer, &came, &err), 1);
+	assert_int_equal(came.n, n_fds);
 	wire_free(w);
 	return answer;
+}
+
+static json_t *ask(const char *root, const char *request)
+{
+	return ask_fds(root, request, 0);
 }
 
 static json_t *result_of(const char *request)
@@ -119,6 +126,10 @@ static void test_refusals(void **state)
 		-ENOENT, "no knob x");
 	assert_refused(t.dir, "{\"id\": 7, \"op\": \"vfs\", \"args\": {\"pf\": \"x\"}}", -EINVAL,
 		       "PCI address");
+	assert_refused(t.dir,
+		       "{\"id\": 7, \"op\": \"open\", \"args\": {\"what\": [{\"role\": \"vhost\","
+		       " \"how\": \"vhost\"}]}}",
+		       -EROFS, "/dev/vhost-net");
 	assert_refused("/nonexistent", "{\"id\": 7, \"op\": \"nics\"}", -ENOENT, "/nonexistent");
 }
 
@@ -136,6 +147,30 @@ static void test_error_says_where(void **state)
 	assert_string_equal(json_string_value(json_object_get(error, "object")), PF);
 }
 
+/* As many as it says; none with an error, though some were open already. */
+static void test_open(void **state)
+{
+	const char *const options[] = { "--tap", NULL };
+	static const char request[] =
+		"{\"id\": 7, \"op\": \"open\", \"args\": {\"what\": [{\"role\": \"tap\","
+		" \"how\": \"tap\", \"name\": \"tap0\"}, {\"role\": \"vhost\", \"how\":"
+		" \"vhost\"}]}}";
+	_cleanup_json_ json_t *answer = NULL, *refused = NULL;
+	char dir[64];
+
+	(void)state;
+	fake_host_new(dir, options);
+	answer = ask_fds(dir, request, 2);
+	assert_int_equal(json_array_size(json_object_get(json_object_get(answer, "result"), "fds")),
+			 2);
+	fake_host_put(dir, "fail", "open:/dev/vhost-net EACCES");
+	refused = ask_fds(dir, request, 0);
+	assert_int_equal(json_integer_value(
+				 json_object_get(json_object_get(refused, "error"), "code")),
+			 -EACCES);
+	fake_host_free(dir);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -144,6 +179,7 @@ int main(void)
 		CASE(test_ops),
 		CASE(test_refusals),
 		CASE(test_error_says_where),
+		CASE(test_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,11 +12,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/worker.h"
+#include "lib/cleanup.h"
 
 struct fixture {
 	char dir[32], exe[64];
@@ -172,6 +174,87 @@ static void test_forget(void **state)
 	fixture_free(f);
 }
 
+/* ---- descriptors ---- */
+
+/* Answers once with the writing end of a pipe, whose reading end is DIR/fifo's. */
+#define SEND_FIFO                                             \
+	"exec python3 -c 'import socket, os, sys, time\n"     \
+	"s = socket.socket(fileno=3)\n"                       \
+	"s.recv(4096)\n"                                      \
+	"f = os.open(sys.argv[1] + \"/fifo\", os.O_WRONLY)\n" \
+	"time.sleep(%s)\n"                                    \
+	"socket.send_fds(s, [%s], [f])\n"                     \
+	"os.close(f)\n"                                       \
+	"s.recv(1)' \"${0%%/*}\""
+#define RESULT "b\"{\\\"id\\\":1,\\\"result\\\":{}}\\0\""
+#define ERROR "b\"{\\\"id\\\":1,\\\"error\\\":{\\\"code\\\":-5}}\\0\""
+
+static size_t fds_came;
+static bool take_them;
+
+static void done_fds(void *user, int r, const json_t *result, struct vnet_fds *fds,
+		     struct vnet_err *err)
+{
+	fds_came = fds->n;
+	if (take_them && fds->n > 0)
+		close_fd(vnet_fds_take(fds, 0));
+	done(user, r, result, err);
+}
+
+static int fifo_open(struct fixture *f, char path[static 64])
+{
+	snprintf(path, 64, "%s/fifo", f->dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* Until nobody has its writing end any more. */
+static void run_until_closed(struct fixture *f, int fifo)
+{
+	char c;
+
+	for (int i = 0; i < 200 && read(fifo, &c, 1) < 0; i++)
+		sd_event_run(f->event, 20000);
+	assert_int_equal(read(fifo, &c, 1), 0);
+}
+
+static void call_for_fds(const char *delay, const char *answer, unsigned deadline_ms, int r,
+			 size_t came)
+{
+	char text[1024], path[64];
+	struct vnet_err err = VNET_ERR_INIT;
+	struct fixture *f;
+	int fifo;
+
+	snprintf(text, sizeof(text), SEND_FIFO, delay, answer);
+	f = fixture_new(text);
+	fifo = fifo_open(f, path);
+	fds_came = 99;
+	assert_int_equal(workers_call_fds(f->workers, "net", "open", json_object(), deadline_ms,
+					  done_fds, f, &err),
+			 0);
+	run_until(f, 1);
+	assert_int_equal(f->last, r);
+	assert_int_equal(fds_came, came);
+	run_until_closed(f, fifo);
+	assert_int_equal(f->calls, 1);
+	close_fd(fifo);
+	unlink(path);
+	fixture_free(f);
+}
+
+static void test_descriptors(void **state)
+{
+	(void)state;
+	call_for_fds("0", RESULT, 20000, 0, 1); /* left in the set */
+	take_them = true;
+	call_for_fds("0", RESULT, 20000, 0, 1);
+	take_them = false;
+	call_for_fds("0", ERROR, 20000, -EIO, 0);
+	/* Too late for the one who asked: closed all the same. */
+	call_for_fds("1", RESULT, 300, -ETIMEDOUT, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_death_while_idle),
 		cmocka_unit_test(test_death_at_once),
 		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

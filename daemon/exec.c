@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/exec.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/attach.h"
+#include "daemon/manager.h"
+#include "daemon/server.h"
+#include "lib/json.h"
+
+#define ARGUMENT_MAX 256
+
+void attach_owner_done(struct attach_owner *o)
+{
+	o->qmp = qmp_free(o->qmp);
+	owner_done(&o->owner);
+}
+
+/* ---- how QEMU is told ---- */
+
+static unsigned count_role(const json_t *roles, const char *role)
+{
+	const json_t *r;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach (roles, i, r)
+		n += strcmp(json_string_value(r) ?: "", role) == 0;
+	return n;
+}
+
+static void put(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(json_t *list, const char *fmt, ...)
+{
+	char text[ARGUMENT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_append_new(list, json_string(text));
+}
+
+static void put_virtio(json_t *list, const char *n, unsigned queues)
+{
+	put(list, "-device");
+	if (queues > 1)
+		put(list, "virtio-net-pci,netdev=%s,mac=@%s.mac,mq=on,vectors=%u", n, n,
+		    2 * queues + 2);
+	else
+		put(list, "virtio-net-pci,netdev=%s,mac=@%s.mac", n, n);
+}
+
+static json_t *arguments(const char *n, const json_t *roles, const char *host)
+{
+	unsigned taps = count_role(roles, "tap");
+	json_t *list = json_array();
+
+	if (taps) {
+		const char *s = taps > 1 ? "s" : "";
+
+		put(list, "-netdev");
+		if (count_role(roles, "vhost"))
+			put(list, "tap,id=%s,fd%s=@%s.tap,vhostfd%s=@%s.vhost", n, s, n, s, n);
+		else
+			put(list, "tap,id=%s,fd%s=@%s.tap,vhost=off", n, s, n);
+		put_virtio(list, n, taps);
+	} else if (count_role(roles, "vdpa")) {
+		put(list, "-netdev");
+		put(list, "vhost-vdpa,id=%s,vhostfd=@%s.vdpa", n, n);
+		put_virtio(list, n, 1);
+	} else if (count_role(roles, "vfio")) {
+		put(list, "-object");
+		put(list, "iommufd,id=%s-iommufd,fd=@%s.iommufd", n, n);
+		put(list, "-device");
+		put(list, "vfio-pci,id=%s,iommufd=%s-iommufd,fd=@%s.vfio", n, n, n);
+	} else if (host) {
+		put(list, "-device");
+		put(list, "vfio-pci,id=%s,host=@%s.host", n, n);
+	}
+	return list;
+}
+
+void exec_put_arguments(json_t *reply, const struct vnet_attachment *a, const json_t *roles,
+			const char *host)
+{
+	json_t *fds = json_array(), *values = json_object();
+	char mac[MAC_STR];
+	const json_t *role;
+	size_t i;
+
+	json_array_foreach (roles, i, role)
+		json_array_append_new(fds, json_pack("{s:s,s:I}", "role", json_string_value(role),
+						     "index", (json_int_t)i));
+	json_put_str(values, "mac", mac_str(&a->mac, mac));
+	json_put_str(values, "host", host);
+	json_put(reply, "fds", fds);
+	json_put(reply, "values", values);
+	json_put(reply, "arguments", arguments(a->name, roles, host));
+}
+
+/* ---- the calls ---- */
+
+/* What libvirt keeps there is nowhere to keep. */
+static int check_scope(const struct vnet_request *r, struct vnet_err *err)
+{
+	if (r->scope == SCOPE_AUTO)
+		return 0;
+	vnet_err_set(
+		err, -EINVAL, VNET_E_INVALID,
+		"scope: %s is no guest of libvirt's here: it has no configuration, give no scope",
+		r->guest);
+	vnet_err_at(err, NULL, "scope");
+	return err->code;
+}
+
+void exec_run(struct manager *m, const struct vnet_request *r, struct call *c)
+{
+	struct attach_owner o = { .owner = OWNER_INIT };
+	struct vnet_err err = VNET_ERR_INIT;
+
+	if (check_scope(r, &err) < 0 || call_owner(c, &o.owner, &err) < 0)
+		call_error(c, &err, NULL);
+	else
+		attach_run_owned(m, r, &o, call_done_fds, c);
+}
+
+/* The QEMU behind the socket that came with the call. */
+static int open_qmp(struct manager *m, const struct vnet_request *r, struct call *c,
+		    struct attach_owner *ret, struct vnet_err *err)
+{
+	uint64_t now = 0;
+	int fd = vnet_fds_take(call_fds(c), 0), res = check_scope(r, err);
+
+	if (res == 0 && fd < 0)
+		res = vnet_err_set(err, -EBADF, VNET_E_INVALID,
+				   "qmp is true, and no connected QMP socket came with the call");
+	if (res == 0) {
+		res = qmp_new(&ret->qmp, m->event, fd, err);
+		fd = -1;
+	}
+	if (res == 0) {
+		sd_event_now(m->event, CLOCK_MONOTONIC, &now);
+		res = owner_of_socket(&ret->owner, qmp_fd(ret->qmp), now, err);
+	}
+	close_fd(fd);
+	return res < 0 ? vnet_err_wrap(err, "%s", r->guest) : 0;
+}
+
+void exec_attach_qmp(struct manager *m, const struct vnet_request *r, struct call *c)
+{
+	struct attach_owner o = { .owner = OWNER_INIT };
+	struct vnet_err err = VNET_ERR_INIT;
+
+	if (open_qmp(m, r, c, &o, &err) == 0) {
+		attach_run_owned(m, r, &o, call_done_fds, c);
+		return;
+	}
+	attach_owner_done(&o);
+	call_error(c, &err, NULL);
+}
+
+void exec_detach_qmp(struct manager *m, const struct vnet_request *r, struct call *c)
+{
+	struct attach_owner o = { .owner = OWNER_INIT };
+	struct vnet_err err = VNET_ERR_INIT;
+
+	if (open_qmp(m, r, c, &o, &err) == 0) {
+		detach_run_owned(m, r, &o, call_done, c);
+		return;
+	}
+	attach_owner_done(&o);
+	call_error(c, &err, NULL);
+}
