@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define VLAN_MAX 4094
+#define TRUNK_PARTS_MAX 32 /* that knob bridge-port sets */
 #define KNOB_VALUE 192
 #define USUAL_MTU 1500 /* that a new tap has */
 
@@ -69,6 +70,15 @@ static int is_ovs(const struct bridge_ask *b)
 	return b->ask.nic->uplink_kind == VNET_UPLINK_OVS;
 }
 
+static int trunk_parts(const char *trunk)
+{
+	int n = trunk[0] != '\0';
+
+	for (; *trunk; trunk++)
+		n += *trunk == ',';
+	return n;
+}
+
 /* What the bridge cannot do of what is asked. */
 static void check_asked(struct bridge_ask *b)
 {
@@ -96,6 +106,11 @@ static void check_asked(struct bridge_ask *b)
 			  "link set %s type bridge vlan_filtering 1 (its other ports are then in "
 			  "VLAN 1)",
 			  nic->link, nic->link);
+	if (!is_ovs(b) && trunk_parts(b->trunk) > TRUNK_PARTS_MAX)
+		ask_wrong(&b->ask,
+			  "trunk=%s: a port of bridge %s takes %d VLANs or ranges at most: write "
+			  "neighbours as a range",
+			  b->trunk, nic->link, TRUNK_PARTS_MAX);
 	/* The bridge would take its packets for the host's own. */
 	if (strncmp(b->ask.request->mac, "fe:", 3) == 0)
 		ask_wrong(&b->ask,

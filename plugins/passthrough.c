@@ -51,9 +51,9 @@ static int whole_probe(const struct vnet_plugin_host *host, const struct vnet_pl
 	if (!vfio_isolates(host, nic, nic->pf, ret))
 		return 0;
 	host->verdict(ret, bound ? SCORE : SCORE_UNBOUND,
-		      "%s is free%s%s%s; the guest sees its own MAC address, not %s%s", nic->pf,
+		      "%s is free%s%s%s; the guest sees its own MAC address%s", nic->pf,
 		      bound ? " (on " : "", bound ? nic->pf_driver : "", bound ? ")" : "",
-		      request->mac, nic->intr_remap == 0 ? "; unsafe: no interrupt remapping" : "");
+		      nic->intr_remap == 0 ? "; unsafe: no interrupt remapping" : "");
 	return 0;
 }
 

@@ -62,14 +62,11 @@ static int vdpa_probe(const struct vnet_plugin_host *host, const struct vnet_plu
 			  nic->uplink);
 	if (ask_refused(&a, ret))
 		return 0;
-	if (nic->mgmtdev_mac)
-		host->verdict(ret, SCORE, "%s can make a vDPA device", nic->uplink);
-	else
-		host->verdict(
-			ret, SCORE_OTHER_MAC,
-			"%s can make a vDPA device; it takes no MAC address, so the guest sees "
-			"the device's own, not %s",
-			nic->uplink, request->mac);
+	host->verdict(ret, nic->mgmtdev_mac ? SCORE : SCORE_OTHER_MAC,
+		      "%s can make a vDPA device%s", nic->uplink,
+		      nic->mgmtdev_mac
+			      ? ""
+			      : "; it takes no MAC address, so the guest sees the device's own");
 	return 0;
 }
 

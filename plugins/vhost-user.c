@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Mode vhost-user: a NIC that another process serves (DPDK, VPP, passt), met at a socket
+ * Mode vhost-user: a NIC that another process serves (a DPDK switch, VPP), met at a socket
  * and reading the guest's memory. Nothing of the host is set: QEMU opens the socket.
  */
 #include "kit-ask.h"

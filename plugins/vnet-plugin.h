@@ -124,7 +124,7 @@ struct vnet_plugin_request {
 	size_t struct_size;
 	const char *guest;
 	const char *name; /* of the NIC: "net0" */
-	const char *mac;  /* always set: asked or generated */
+	const char *mac;  /* asked or generated; all zero while `vnetctl why` only asks */
 	const char *vlan; /* "0" none, "100", "100 qos 3", "100 qos 3 proto 802.1ad" */
 	/* "key=value key=value", keys sorted: only such as the mode says that it knows.
 	 * host->option() finds one. */

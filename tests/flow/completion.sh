@@ -8,7 +8,9 @@ new_host --pfs 2 --guests 2
 # A name that a shell would take for two words.
 sed 's/vm1/my vm/; s/<uuid>[^<]*/<uuid>6f6f6f6f-0000-4000-8000-000000000009/' \
 	"$host/guests/vm1.xml" >"$host/guests/my vm.xml"
-start
+mkdir "$work/plugins" # however many modes there are
+cp "$build/plugins/vnet-vf.so" "$work/plugins"
+start --plugins "$work/plugins"
 expect 0 'vm1/net0' attach vm1 --mode vf --pool enp1s0
 expect 0 'vm1/second' attach vm1 --mode vf --pool enp2s0 --name second
 expect 0 'vm2/net0' attach vm2 --mode vf
@@ -16,7 +18,7 @@ expect 0 'vm2/net0' attach vm2 --mode vf
 note "the words themselves"
 words() { "$build/vnetctl" --socket "$socket" complete "$@" | paste -sd'|'; }
 same "guests" "my vm|vm1|vm2" "$(words guests)"
-same "pools" "enp1s0|enp2s0" "$(words pools)"
+same "pools" "enp1s0|enp2s0|enp9s0" "$(words pools)"
 same "modes" "vf" "$(words modes)"
 same "attachments" "vm1/net0|vm1/second|vm2/net0" "$(words attachments)"
 same "attachments of vm1" "net0|second" "$(words attachments vm1)"
@@ -87,9 +89,9 @@ check_bash() {
 	same "bash: a guest with a blank" 'my\ vm' "$(bash_tab "$s attach my\\ ")"
 	same "bash: no second guest" "" "$(bash_tab "$s attach vm1 ")"
 	same "bash: socket behind =" "vm1|vm2" "$(bash_tab "vnetctl --socket=$socket attach vm")"
-	same "bash: pools" "enp1s0|enp2s0" "$(bash_tab "$s attach vm1 --pool ")"
+	same "bash: pools" "enp1s0|enp2s0|enp9s0" "$(bash_tab "$s attach vm1 --pool ")"
 	same "bash: pools behind =" "enp2s0" "$(bash_tab "$s attach vm1 --pool=enp2")"
-	same "bash: nothing behind =" "enp1s0|enp2s0" "$(bash_tab "$s attach vm1 --pool=")"
+	same "bash: nothing behind =" "enp1s0|enp2s0|enp9s0" "$(bash_tab "$s attach vm1 --pool=")"
 	same "bash: modes" "vf" "$(bash_tab "$s why vm1 --mode ")"
 	same "bash: the second mode" "tap,vf" "$(bash_tab "$s why vm1 --mode tap,")"
 	same "bash: attachments" "vm1/net0|vm1/second|vm2/net0" "$(bash_tab "$s detach ")"
@@ -108,7 +110,7 @@ check_fish() {
 	same "fish: verbs" "$verbs" "$(fish_tab 'vnetctl ')"
 	same "fish: guests" 'my vm|vm1|vm2' "$(fish_tab "$s attach ")"
 	same "fish: no second guest" "" "$(fish_tab "$s attach vm1 ")"
-	same "fish: pools" "enp1s0|enp2s0" "$(fish_tab "$s attach vm1 --pool ")"
+	same "fish: pools" "enp1s0|enp2s0|enp9s0" "$(fish_tab "$s attach vm1 --pool ")"
 	same "fish: pools behind =" "--pool=enp2s0" "$(fish_tab "$s attach vm1 --pool=enp2")"
 	same "fish: modes" "vf" "$(fish_tab "$s why vm1 --mode ")"
 	same "fish: attachments" "vm1/net0|vm1/second|vm2/net0" "$(fish_tab "$s detach ")"
@@ -125,7 +127,7 @@ check_zsh() {
 	same "zsh: verbs" "$verbs" "$(zsh_tab 'vnetctl ')"
 	same "zsh: guests" 'my\ vm|vm1|vm2' "$(zsh_tab "$s attach ")"
 	same "zsh: no second guest, but options" "--timing" "$(zsh_tab "$s attach vm1 " | grep -oE 'vm[0-9]|--timing')"
-	same "zsh: pools" "enp1s0|enp2s0" "$(zsh_tab "$s attach vm1 --pool=")"
+	same "zsh: pools" "enp1s0|enp2s0|enp9s0" "$(zsh_tab "$s attach vm1 --pool=")"
 	same "zsh: modes" "vf" "$(zsh_tab "$s why vm1 --mode=")"
 	same "zsh: attachments" "vm1/net0|vm1/second|vm2/net0" "$(zsh_tab "$s detach ")"
 	same "zsh: NICs of the guest" "net0|second" "$(zsh_tab "$s detach vm1 ")"

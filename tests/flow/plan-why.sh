@@ -42,7 +42,8 @@ untouched fresh
 
 note "mode list, inventory"
 expect 0 '^vf ' mode list
-same "modes" "vf true" "$(json '.modes[] | "\(.name) \(.loaded)"' mode list)"
+same "modes" "macvtap passthrough tap vdpa vf vhost-net vhost-user" \
+	"$(json '[.modes[] | select(.loaded) | .name] | join(" ")' mode list)"
 expect 0 '0000:0a:00.0' inventory
 expect 0 'enp9s0' inventory
 jq -e . <(vnet inventory --json) >/dev/null || fail "inventory --json is no JSON"
