@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the cases about vnetd share, on top of lib.sh.
+# What the cases about vnetd share, on top of lib.sh and modes.sh.
 # shellcheck disable=SC2034,SC1091 # used by those who source it
-. "${LAB_DIR:?run me by tests/lab/run}/lib.sh"
+. "${LAB_DIR:?run me by tests/lab/run}/modes.sh"
 
 state_dir=/run/lab/state
 mkdir -p $state_dir
@@ -55,12 +55,12 @@ inventory_state() {
 }
 
 keep() { # NAME: what to come back to
-	host_state >"$state_dir/$1.host"
+	{ host_state && net_state; } >"$state_dir/$1.host"
 	inventory_state >"$state_dir/$1.json"
 }
 
 back_as() { # NAME
-	host_state >"$state_dir/now.host"
+	{ host_state && net_state; } >"$state_dir/now.host"
 	diff -u "$state_dir/$1.host" "$state_dir/now.host" || fail "the host is not as it was ($1)"
 	inventory_state >"$state_dir/now.json"
 	diff -u "$state_dir/$1.json" "$state_dir/now.json" || fail "the inventory is not as it was ($1)"
