@@ -127,6 +127,7 @@ lab_pf() { # NUMBER -> PCI address
 
 vfs_create() { # PF-ADDRESS COUNT
 	local pf=/sys/bus/pci/devices/$1
+	echo 0 >"$pf/sriov_numvfs"
 	echo 0 >"$pf/sriov_drivers_autoprobe"
 	echo "$2" >"$pf/sriov_numvfs"
 }

@@ -101,6 +101,7 @@ testpmd_up() { # SOCKET ROLE
 		-- --forward-mode=io --total-num-mbufs=2048 --disable-link-check --auto-start \
 		<>"$lab_images/testpmd.in" >"$lab_guests/testpmd.qemu" 2>&1 &
 	testpmd_pid=$!
+	echo $testpmd_pid >"$lab_guests/testpmd.pid"
 	wait_for 60 ip link show dtap0 || fail "testpmd makes no tap: $(cat "$lab_guests/testpmd.qemu")"
 	wait_for 60 grep -q 'Press enter' "$lab_guests/testpmd.qemu" ||
 		fail "testpmd does not start: $(cat "$lab_guests/testpmd.qemu")"
@@ -113,6 +114,7 @@ testpmd_up() { # SOCKET ROLE
 testpmd_down() {
 	kill "$testpmd_pid" 2>/dev/null || :
 	wait "$testpmd_pid" 2>/dev/null || :
+	rm -f "$lab_guests/testpmd.pid"
 	ip netns del dpdk
 }
 
@@ -175,6 +177,48 @@ device_fds() { # PID
 # One thread of QEMU for each vhost fd that is at work.
 vhost_threads() { # PID
 	cat "/proc/$1/task"/*/comm | grep -c '^vhost-' || :
+}
+
+plain_reset() {
+	local file
+	for file in "$lab_guests"/*.pid; do
+		[ ! -e "$file" ] || kill -KILL "$(<"$file")" 2>/dev/null || :
+		rm -f "$file"
+	done
+}
+
+# Nothing of what a script of before made for itself, however it ended. No guest may run.
+net_reset() {
+	local name address bridge
+	plain_reset
+	for name in /sys/bus/vdpa/devices/*; do
+		[ ! -e "$name" ] || vdpa dev del "${name##*/}"
+	done
+	for address in "$LAB_VPVDPA" "$LAB_OTHER"; do
+		case $(pci_driver "$address") in
+		vfio-pci | vp-vdpa) pci_home "$address" ;;
+		esac
+	done
+	if [ -S /run/openvswitch/db.sock ]; then
+		for bridge in $(ovs list-br); do
+			ovs del-br "$bridge"
+		done
+	fi
+	for name in $(ip -d -j link | jq -r '.[] | select(.linkinfo.info_kind |
+			IN("veth", "bridge", "tun", "macvtap")) | .ifname'); do
+		ip link del "$name" 2>/dev/null || :
+	done
+	for name in $(ip netns list | awk '$1 !~ /^world/ { print $1 }'); do
+		ip netns del "$name"
+	done
+}
+
+# Back to the driver that the kernel picks.
+pci_home() { # ADDRESS
+	local dev=/sys/bus/pci/devices/$1
+	echo >"$dev/driver_override"
+	[ ! -e "$dev/driver" ] || echo "$1" >"$dev/driver/unbind"
+	echo "$1" >/sys/bus/pci/drivers_probe
 }
 
 # ---- the host's state ----------------------------------------------------------

@@ -10,6 +10,7 @@ pf=$(lab_pf 0) link=$(pci_netdev "$(lab_pf 1)")
 
 modprobe -a vhost_vdpa vdpa_sim_net vfio-pci vp_vdpa openvswitch
 systemctl start openvswitch-switch
+net_reset
 world_up
 ip link set "$link" up
 ip link set "$(pci_netdev "$pf")" up
@@ -35,9 +36,7 @@ ovs add-port ovs0 tovs tag=100
 note "macvtap on $link, vDPA over $LAB_VPVDPA and simulated, a VF, the NIC $LAB_OTHER whole"
 ip link add link "$link" name mv0 address "$(mac 05)" type macvtap mode bridge
 ip link set mv0 up
-echo vp-vdpa >"/sys/bus/pci/devices/$LAB_VPVDPA/driver_override"
-echo "$LAB_VPVDPA" >"/sys/bus/pci/devices/$LAB_VPVDPA/driver/unbind"
-echo "$LAB_VPVDPA" >/sys/bus/pci/drivers_probe
+pci_bind "$LAB_VPVDPA" vp-vdpa
 vdpa mgmtdev show
 vdpa dev add name vd0 mgmtdev "pci/$LAB_VPVDPA"
 vdpa dev add name vs0 mgmtdev vdpasim_net mac "$(mac 09)" mtu 1400
@@ -90,9 +89,7 @@ note "everything away again"
 vdpa dev del vd0
 vdpa dev del vs0
 for address in "$LAB_VPVDPA" "$LAB_OTHER"; do
-	echo >"/sys/bus/pci/devices/$address/driver_override"
-	echo "$address" >"/sys/bus/pci/devices/$address/driver/unbind"
-	echo "$address" >/sys/bus/pci/drivers_probe
+	pci_home "$address"
 done
 echo 0 >"/sys/bus/pci/devices/$pf/sriov_numvfs"
 echo 1 >"/sys/bus/pci/devices/$pf/sriov_drivers_autoprobe"
