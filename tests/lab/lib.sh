@@ -127,6 +127,7 @@ lab_pf() { # NUMBER -> PCI address
 
 vfs_create() { # PF-ADDRESS COUNT
 	local pf=/sys/bus/pci/devices/$1
+	echo 0 >"$pf/sriov_numvfs"
 	echo 0 >"$pf/sriov_drivers_autoprobe"
 	echo "$2" >"$pf/sriov_numvfs"
 }
@@ -187,34 +188,43 @@ hostdev_xml() { # ADDRESS MAC [ALIAS]
 lab_guest_memory=64 # MiB; 40 still boots
 declare -A lab_mark # from which byte of a console to look
 
-# guest_define NAME [MEMORY-MIB [FLAG...]]
-# Device XML for a cold boot in GUEST_DEVICES; GUEST_ON_REBOOT=restart; GUEST_PORTS root ports (8). Flags: nounplug (the guest's ACPI
-# answers neither plug nor unplug).
-guest_define() {
-	local name=$1 memory=${2:-$lab_guest_memory} flag cmdline ports i
-	shift $(($# < 2 ? $# : 2))
-	cmdline="console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check"
-	for flag; do
-		case $flag in
-		nounplug) cmdline+=" acpiphp.disable=1" ;;
-		*) fail "guest_define: unknown flag $flag" ;;
-		esac
-	done
-	# In memory: QEMU reads them faster than over the share, and libvirt may chown.
+lab_guest_cmdline="console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check"
+
+# In memory: QEMU reads them faster than over the share, and libvirt may chown.
+guest_images() {
 	mkdir -p "$lab_images" "$lab_guests"
 	if [ ! -e "$lab_images/vmlinux" ]; then
 		cp "$LAB_DIR/guest/vmlinux" "$LAB_DIR/guest/initramfs.cpio" "$lab_images/"
 	fi
+}
+
+# guest_define NAME [MEMORY-MIB [FLAG...]]
+# Device XML for a cold boot in GUEST_DEVICES; GUEST_ON_REBOOT=restart; GUEST_PORTS root ports (8);
+# GUEST_VCPUS (1). Flags: nounplug (the guest's ACPI answers neither plug nor unplug), shared
+# (memory that another process may map: vhost-user).
+guest_define() {
+	local name=$1 memory=${2:-$lab_guest_memory} flag cmdline ports i backing='' vcpus=${GUEST_VCPUS:-1}
+	shift $(($# < 2 ? $# : 2))
+	cmdline=$lab_guest_cmdline
+	for flag; do
+		case $flag in
+		nounplug) cmdline+=" acpiphp.disable=1" ;;
+		shared) backing="<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>" ;;
+		*) fail "guest_define: unknown flag $flag" ;;
+		esac
+	done
+	guest_images
 	ports=$(for ((i = 0; i < ${GUEST_PORTS:-8}; i++)); do echo "<controller type='pci' model='pcie-root-port'/>"; done)
 	rm -f "$lab_guests/$name.plain"
 	if [ $# = 0 ] && [ "$memory" = "$lab_guest_memory" ] && [ -z "${GUEST_DEVICES:-}${GUEST_CMDLINE:-}${GUEST_PORTS:-}" ]; then
-		: >"$lab_guests/$name.plain"
+		echo "$vcpus" >"$lab_guests/$name.plain"
 	fi
 	virsh -q define /dev/stdin <<-EOF
 		<domain type='qemu'>
 		  <name>$name</name>
 		  <memory unit='MiB'>$memory</memory>
-		  <vcpu>1</vcpu>
+		  <vcpu>$vcpus</vcpu>
+		  $backing
 		  <os>
 		    <type arch='x86_64' machine='q35'>hvm</type>
 		    <kernel>$lab_images/vmlinux</kernel>
@@ -238,22 +248,25 @@ guest_define() {
 	EOF
 }
 
-# A plain guest (default memory, no flag, no device) does not boot but goes on
+# A plain guest (default memory, no flag, no device, one or two CPUs) does not boot but goes on
 # from a saved state in which it had said "guest: ready": 10 s instead of 40. GUEST_COLD=1
 # boots it all the same.
 guest_start() { # NAME
 	rm -f "$lab_guests/$1.console" "$lab_guests/$1.restored"
 	lab_mark[$1]=1
-	if [ -e "$lab_guests/$1.plain" ] && [ -e "$LAB_DIR/warm/guest.save" ] && [ -z "${GUEST_COLD:-}" ]; then
-		guest_restore "$1"
+	local vcpus saved
+	vcpus=$(cat "$lab_guests/$1.plain" 2>/dev/null || echo none)
+	saved=$LAB_DIR/warm/guest$vcpus.save
+	if [ -e "$saved" ] && [ -z "${GUEST_COLD:-}" ]; then
+		guest_restore "$1" "$saved"
 	else
 		virsh -q start "$1"
 	fi
 }
 
-guest_restore() { # NAME
+guest_restore() { # NAME SAVED
 	local image=/run/lab/$1.save
-	"$LAB_DIR/host/rename-save" "$LAB_DIR/warm/guest.save" "$image" labwarm "$1" \
+	"$LAB_DIR/host/rename-save" "$2" "$image" labwarm "$1" \
 		"$(virsh domuuid "$1" | head -n 1)"
 	virsh -q restore "$image" --running
 	rm -f "$image"
@@ -273,18 +286,20 @@ guest_mark() { # NAME
 # Until the guest says a line that matches (ERE); prints it. It sleeps in inotify:
 # looking again and again takes the CPU from the guest.
 guest_wait() { # NAME PATTERN [SECONDS]
-	local seconds=${3:-180} console=$lab_guests/$1.console pattern=${2%\$} line
+	local seconds=${3:-180} console=$lab_guests/$1.console pattern=${2%\$} line pid
 	# Lines end in \r\n there.
 	[ "$pattern" = "$2" ] || pattern+=$'\r?$'
+	# A QEMU of ours that has died says no more.
+	pid=$(cat "$lab_guests/$1.pid" 2>/dev/null || :)
 	# shellcheck disable=SC2016 # for the inner bash
 	line=$(timeout "$seconds" bash -c '
-		coproc tail -s 0.5 -c "+$1" -F "$2" 2>/dev/null
-		trap "kill $COPROC_PID" EXIT
+		coproc tail -s 0.5 -c "+$1" -F ${4:+"--pid=$4"} "$2" 2>/dev/null
+		trap "kill $COPROC_PID 2>/dev/null" EXIT
 		grep --line-buffered -m 1 -E -- "$3" <&"${COPROC[0]}"
-	' - "${lab_mark[$1]:-1}" "$console" "$pattern" | tr -d '\r') || :
+	' - "${lab_mark[$1]:-1}" "$console" "$pattern" "$pid" | tr -d '\r') || :
 	if [ -z "$line" ]; then
 		note "last of $1's console:"
-		tail -n 8 "$console" 2>/dev/null || :
+		tail -n 8 "$console" "$lab_guests/$1.qemu" 2>/dev/null || :
 		fail "guest $1 did not say /$2/ within $seconds s ($(virsh domstate "$1" 2>&1 | head -n 1))"
 	fi
 	printf '%s: %s\n' "$1" "$line"

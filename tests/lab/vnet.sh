@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the cases about vnetd share, on top of lib.sh.
+# What the cases about vnetd share, on top of lib.sh and modes.sh.
 # shellcheck disable=SC2034,SC1091 # used by those who source it
-. "${LAB_DIR:?run me by tests/lab/run}/lib.sh"
+. "${LAB_DIR:?run me by tests/lab/run}/modes.sh"
 
 state_dir=/run/lab/state
 mkdir -p $state_dir
@@ -55,12 +55,12 @@ inventory_state() {
 }
 
 keep() { # NAME: what to come back to
-	host_state >"$state_dir/$1.host"
+	{ host_state && net_state; } >"$state_dir/$1.host"
 	inventory_state >"$state_dir/$1.json"
 }
 
 back_as() { # NAME
-	host_state >"$state_dir/now.host"
+	{ host_state && net_state; } >"$state_dir/now.host"
 	diff -u "$state_dir/$1.host" "$state_dir/now.host" || fail "the host is not as it was ($1)"
 	inventory_state >"$state_dir/now.json"
 	diff -u "$state_dir/$1.json" "$state_dir/now.json" || fail "the inventory is not as it was ($1)"
@@ -98,12 +98,66 @@ attachment_state() { # GUEST/NAME -> state or "none"
 		jq -r --arg id "$1" '[.attachments[] | select(.guest + "/" + .name == $id) | .state][0] // "none"'
 }
 
+# Of an attachment as show says it: field GUEST/NAME FIELD.
+field() { vnetctl --json show "$1" | jq -r --arg f "$2" '.attachment[$f]'; }
+
+# What QEMU has open, by its /proc; and that vnetd itself keeps none of it.
+holds() { # GUEST DEVICE-FDS
+	same "$1 has open" "$2" "$(device_fds "$(qemu_pid "$1")")"
+	wait_for 10 vnetd_holds_none ||
+		fail "vnetd keeps $(device_fds "$(systemctl show -P MainPID vnetd)")"
+}
+
+vnetd_holds_none() { [ -z "$(device_fds "$(systemctl show -P MainPID vnetd)")" ]; }
+
+# After the last detach: nothing of ours in the guest's XML.
+guest_clean() { # NAME
+	local which
+	for which in '' --inactive; do
+		# shellcheck disable=SC2086 # an option or none
+		if virsh dumpxml "$1" $which | grep -q vnetd; then
+			fail "something of vnetd's stays in $1's XML ($which)"
+		fi
+	done
+}
+
+# Live: attach, wait until the guest has it; then detach, and all is as kept. More
+# arguments are vnetctl's.
+attach_live() { # GUEST MAC ARG...
+	local guest=$1 mac=$2
+	shift 2
+	guest_mark "$guest"
+	timed "attach $*" vnetctl attach "$guest" --mac "$mac" "$@"
+	guest_nic_wait "$guest" "$mac"
+	same "state" in-use "$(attachment_state "$guest/net0")"
+}
+
+detach_live() { # GUEST MAC KEPT
+	guest_mark "$1"
+	timed "detach $1" vnetctl detach "$1"
+	guest_nic_gone "$1" "$2"
+	same "state" none "$(attachment_state "$1/net0")"
+	guest_clean "$1"
+	back_as "$3"
+}
+
+# What was given to a QEMU without libvirt goes back by itself when that ends.
+guest_has_none() { # GUEST
+	[ "$(vnetctl --json list | jq --arg g "$1" '[.attachments[] | select(.guest == $g)] | length')" = 0 ]
+}
+
+gave_back() { # GUEST KEPT
+	wait_for 30 guest_has_none "$1" || fail "attachments stay after $1's end: $(vnetctl list)"
+	back_as "$2"
+}
+
 guest_has_mac() { # NAME MAC: in its live XML
 	virsh dumpxml "$1" | grep -qi "$2"
 }
 
 # Each case begins with no guest, no attachment and no VF, whatever the one before left.
 all_given_back() { [ "$(vnetctl --json list | jq '.attachments | length')" = 0 ]; }
+plain_reset
 for guest in $(virsh list --all --name); do
 	guest_destroy "$guest"
 done
@@ -111,3 +165,4 @@ wait_for 60 all_given_back || fail "attachments are left: $(vnetctl list)"
 for pf in $LAB_PFS; do
 	vfs_remove "$pf"
 done
+net_reset

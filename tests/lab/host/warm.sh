@@ -8,9 +8,14 @@
 mkdir -p "$LAB_OUT/warm"
 virsh version
 cp -r /var/cache/libvirt "$LAB_OUT/warm/cache"
-guest_define labwarm
-timed "guest ready" guest_start labwarm
-guest_ready labwarm
-sleep 2
-timed "save" virsh -q save labwarm /run/lab/guest.save
-cp /run/lab/guest.save "$LAB_OUT/warm/"
+for vcpus in 1 2; do
+	GUEST_VCPUS=$vcpus guest_define labwarm
+	start=$(now)
+	guest_start labwarm
+	guest_ready labwarm
+	printf 'time: a guest with %s CPUs is ready: %s s\n' "$vcpus" "$(since "$start")"
+	sleep 2
+	timed "save" virsh -q save labwarm /run/lab/guest.save
+	cp /run/lab/guest.save "$LAB_OUT/warm/guest$vcpus.save"
+	virsh -q undefine labwarm
+done
