@@ -249,7 +249,7 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
 	struct manager *m = a->owner->m;
 	struct delivery d;
-	struct opens opens;
+	struct opens opens = { 0 };
 	int r = select_deliver(m, &a->v, NULL, &d, err);
 
 	if (r == 0)
@@ -323,11 +323,11 @@ static void owned_begin(struct manager *m, struct waiter *w)
 	struct vnet_err err = VNET_ERR_INIT;
 	char name[NIC_NAME_MAX];
 	struct attachment *a = NULL;
-	int r = choose_name(m->attachments, &w->request, name, &err);
+	int r;
 
-	if (r == 0 && !(a = attachment_new(m->attachments, &err)))
-		r = err.code;
-	if (r < 0) {
+	if (choose_name(m->attachments, &w->request, name, &err) == 0)
+		a = attachment_new(m->attachments, &err);
+	if (!a) {
 		vnet_err_wrap(&err, "attach %s", w->request.guest);
 		answer_plain(o, err.code, NULL, &err);
 		owned_free(o);
