@@ -102,6 +102,7 @@ struct ask {
 	enum domains_where where;
 	struct plan steps;
 	size_t at;
+	enum vnet_plugin_delivery_kind kind;
 	json_t *verdicts, *warnings, *done;
 };
 
@@ -120,14 +121,21 @@ static void plan_next(struct ask *ask);
 
 static void plan_end(struct ask *ask)
 {
+	static const char *const devices[] = {
+		[VNET_DELIVERY_NONE] = "<interface>",
+		[VNET_DELIVERY_HOSTDEV] = "<interface type='hostdev' managed='no'>",
+		[VNET_DELIVERY_CHARDEV] = "<interface type='vdpa'>",
+		[VNET_DELIVERY_LINK] = "<interface type='ethernet'>",
+		[VNET_DELIVERY_SOCKET] = "<interface type='vhostuser'>",
+		[VNET_DELIVERY_PCI] = "<hostdev managed='no'>",
+	};
 	struct vnet_err err = VNET_ERR_INIT;
 	char text[256];
 
 	snprintf(text, sizeof(text),
-		 "virsh attach-device %s%s%s: <interface type='hostdev' managed='no'>, "
-		 "alias " VNETD_ALIAS_PREFIX "%s",
+		 "virsh attach-device %s%s%s: %s, alias " VNETD_ALIAS_PREFIX "%s",
 		 ask->a.asked.guest, ask->where & IN_LIVE ? " --live" : "",
-		 ask->where & IN_CONFIG ? " --config" : "", ask->a.name);
+		 ask->where & IN_CONFIG ? " --config" : "", devices[ask->kind], ask->a.name);
 	ask_end(ask, 0,
 		json_pack("{s:o,s:O,s:s,s:O,s:O}", "attachment", model_attachment_to_json(&ask->a),
 			  "steps", ask->done, "handover", text, "warnings", ask->warnings,
@@ -198,9 +206,11 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct selec
 {
 	const struct candidate *c = s->chosen;
 	struct vnet_attachment *a = &ask->a;
+	struct delivery d = { 0 };
 	char who[128], mac[MAC_STR];
 	int r;
 
+	ask->kind = VNET_DELIVERY_HOSTDEV;
 	a->asked = ask->request;
 	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
 	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
@@ -219,7 +229,13 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct selec
 				    "MAC %s is taken: %s has it; give another --mac or none",
 				    mac_str(&a->mac, mac), who);
 	plan_warn(ask, c);
-	return select_plan(ask->m, a, g, &ask->steps, err);
+	r = select_plan(ask->m, a, g, &ask->steps, err);
+	/* A VF that is not made yet cannot be delivered. */
+	if (r == 0 && c->kind != VNET_CANDIDATE_VF) {
+		r = select_deliver(ask->m, a, g, &d, err);
+		ask->kind = d.kind;
+	}
+	return r;
 }
 
 static void ask_choose(void *user, int r, struct vnet_err *err)

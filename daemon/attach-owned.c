@@ -10,6 +10,7 @@
  * are never kept: they are in the worker's answer, then in the reply or QEMU's socket.
  */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,10 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 
 	memcpy(nic.name, a->v.name, sizeof(nic.name));
 	nic.queues = (unsigned)options_get_number(a->v.how, "queues", 1, 256, 1);
+	nic.mtu = (unsigned)options_get_number(a->v.how, "mtu", 1, UINT16_MAX, 0);
+	if (options_get(a->v.how, "model", nic.model, sizeof(nic.model)) < 0 ||
+	    strcmp(nic.model, "virtio") == 0)
+		nic.model[0] = '\0';
 	if (is_pci(a) && !has_role(roles, "vfio"))
 		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
 	return qmp_nic_attach(a->owned->who.qmp, &nic, roles, fds, owned_plugged, a, err);
