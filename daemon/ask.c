@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looking: list, guests, show, why, plan. Nothing here writes; plan asks the workers for each
+ * Looking: guests, why, plan (look.c: list, show). Nothing here writes; plan asks the workers for each
  * knob's present value, which is a read, and says what attach would do.
  */
 #include <errno.h>
@@ -12,30 +12,6 @@
 #include "lib/json.h"
 
 #define ASK_GET_DEADLINE_MS 10000
-
-/* As it is now: its guest's configuration may have been changed by others. */
-static json_t *attachment_json(const struct attachment *a)
-{
-	const struct guest *g = attachment_guest(a);
-	struct vnet_attachment v = a->v;
-
-	if (g) /* until libvirt was read: as it was last */
-		v.persistent = guest_config_has_nic(g, v.name);
-	return model_attachment_to_json(&v);
-}
-
-void list_run(struct manager *m, reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	json_t *list = json_array();
-	struct vnet_attachment v;
-
-	for (const struct attachment *a = m->attachments->list; a; a = a->next)
-		json_array_append_new(list, attachment_json(a));
-	for (size_t i = 0; i < ATTACHMENTS_MAX && reserved_at(m->attachments, i, &v); i++)
-		json_array_append_new(list, model_attachment_to_json(&v));
-	reply(user, 0, json_pack("{s:o}", "attachments", list), &err);
-}
 
 void guests_run(struct manager *m, reply_fn reply, void *user)
 {
@@ -53,40 +29,6 @@ void guests_run(struct manager *m, reply_fn reply, void *user)
 						      g->uuid, "running", g->active));
 	reply(user, 0,
 	      json_pack("{s:o,s:s}", "guests", list, "libvirt", known[domains_known(m->domains)]),
-	      &err);
-}
-
-static json_t *effect_json(const struct effect *e)
-{
-	/* What belongs to the pool stays when the attachment goes. */
-	bool stays = e->knob->owner == KNOB_OF_POOL;
-
-	return json_pack("{s:s,s:s,s:s,s:s,s:s?}", "knob", e->knob->name, "object", e->object,
-			 "before", e->before, "after", e->after, "restore",
-			 stays ? NULL : e->restore);
-}
-
-void show_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	const struct attachment *a = attachment_find(m->attachments, r->guest, r->name);
-	json_t *effects = json_array();
-	struct vnet_attachment v;
-
-	if (!a && !reserved_find(m->attachments, r->guest, r->name, &v)) {
-		json_decref(effects);
-		vnet_err_set(&err, -ENOENT, VNET_E_NOT_FOUND,
-			     "there is no attachment %s/%s: `vnetctl list` shows those there are",
-			     r->guest, r->name);
-		reply(user, err.code, NULL, &err);
-		return;
-	}
-	for (size_t i = 0; a && a->journal && i < a->journal->n; i++) {
-		json_array_append_new(effects, effect_json(&a->journal->effects[i]));
-	}
-	reply(user, 0,
-	      json_pack("{s:o,s:o}", "attachment",
-			a ? attachment_json(a) : model_attachment_to_json(&v), "effects", effects),
 	      &err);
 }
 

@@ -3,7 +3,7 @@
 #define VNETD_ATTACHMENT_H
 /*
  * One attachment from the inside, shared by the rooms that move it: attach.c
- * (there), release.c (back), reconcile.c (after a start), ask.c (looking).
+ * (there), release.c (back), reconcile.c (after a start), ask.c and look.c (looking).
  *
  * An attachment is in the ledger from before its claim is chosen until nothing of
  * it is left on the host. At most one operation moves it at a time; `reply` is the

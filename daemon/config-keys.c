@@ -297,6 +297,8 @@ static int read_uplink(struct config_uplink *u, const char *word)
 	} else if (strncmp(word, "mgmtdev=", 8) == 0) {
 		u->kind = UPLINK_MGMTDEV;
 		word += 8;
+	} else if (strncmp(word, "pci/", 4) == 0) {
+		u->kind = UPLINK_MGMTDEV; /* no interface has such a name */
 	} else if (equals) {
 		return -EINVAL;
 	} else if (strchr(word, ':')) {
