@@ -143,13 +143,32 @@ static void plan_warn(struct ask *ask, const struct candidate *c)
 	json_array_append_new(ask->warnings, json_string(text));
 }
 
+static int plan_mac(struct ask *ask, struct vnet_err *err)
+{
+	struct vnet_attachment *a = &ask->a;
+	char who[128], mac[MAC_STR];
+	bool own = false;
+	int r = attach_own_mac(a, &own, err);
+
+	if (r < 0 || own)
+		return r;
+	a->mac = ask->request.mac;
+	if (!ask->request.has_mac)
+		pools_make_mac(ask->m->pools, a->pool, &a->mac);
+	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
+	if (who[0] && ask->request.has_mac)
+		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
+				    "MAC %s is taken: %s has it; give another --mac or none",
+				    mac_str(&a->mac, mac), who);
+	return 0;
+}
+
 static int plan_start(struct ask *ask, const struct guest *g, const struct selection *s,
 		      struct vnet_err *err)
 {
 	const struct candidate *c = s->chosen;
 	struct vnet_attachment *a = &ask->a;
 	struct delivery d = { 0 };
-	char who[128], mac[MAC_STR];
 	int r;
 
 	ask->kind = VNET_DELIVERY_HOSTDEV;
@@ -159,17 +178,12 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct selec
 	select_why(s, a->why, sizeof(a->why));
 	select_claim(ask->m, c, a);
 	a->state = AT_RESERVED;
-	a->mac = ask->request.mac;
 	r = attach_name(ask->m, g, &ask->request, a->name, err);
 	if (r < 0)
 		return r;
-	if (!ask->request.has_mac)
-		pools_make_mac(ask->m->pools, a->pool, &a->mac);
-	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
-	if (who[0] && ask->request.has_mac)
-		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
-				    "MAC %s is taken: %s has it; give another --mac or none",
-				    mac_str(&a->mac, mac), who);
+	r = plan_mac(ask, err);
+	if (r < 0)
+		return r;
 	plan_warn(ask, c);
 	r = select_plan(ask->m, a, g, &ask->steps, err);
 	/* A VF that is not made yet cannot be delivered. */
