@@ -184,12 +184,21 @@ static void give(struct attachment *a, const json_t *roles, struct vnet_fds *fds
 	answer(a, result, fds);
 }
 
-/* Guest memory is locked for these, by the kernel, against the limit of that process. */
+/* Guest memory is locked for these, by the kernel, against the limit of that process. Where
+ * that may not be raised it may still be enough, or not count: QEMU finds out. */
 static int raise_memlock(struct attachment *a, struct vnet_err *err)
 {
+	char id[ATTACHMENT_ID_MAX];
+	int r;
+
 	if (!is_pci(a) && a->v.kind != DL_CHARDEV)
 		return 0;
-	return owner_raise_memlock(&a->owned->who.owner, OWNER_MEMLOCK_ALL, err);
+	r = owner_raise_memlock(&a->owned->who.owner, OWNER_MEMLOCK_ALL, err);
+	if (r != -EPERM)
+		return r;
+	log_err(LOG_WARNING, attachment_id(a, id), err, "%s: if QEMU cannot allocate memory", id);
+	*err = VNET_ERR_INIT;
+	return 0;
 }
 
 static void owned_opened(void *user, int r, const json_t *result, struct vnet_fds *fds,

@@ -71,6 +71,9 @@ struct attachment {
 	json_t *residue;       /* of the walk back: texts */
 	bool residue_failed;   /* some of it is not foreign: trying again may help */
 	bool residue_busy;     /* and was EBUSY */
+	char came_back[192];   /* of a whole NIC: what the host has of it again, in words */
+	void (*came_back_done)(struct attachment *a);
+	unsigned came_back_looks;
 };
 
 struct waiter;
@@ -148,6 +151,11 @@ void attachment_detach(struct attachment *a);
 /* Ask the guest to let go of it, then release; answers as a detach does, or with
  * a->cause where that is set. */
 void attachment_give_back(struct attachment *a);
+
+/* ---- came-back.c ---- */
+/* A whole NIC was taken back: find out what the host has of it now, and say so in the log
+ * and in a->came_back; then @done. */
+void came_back_look(struct attachment *a, void (*done)(struct attachment *a));
 
 /* ---- attach.c ---- */
 /* Where the mode delivered it to: kind, device, how of @d. */

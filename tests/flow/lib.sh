@@ -161,7 +161,7 @@ expect() {
 	[ $rc = "$code" ] || fail "vnetctl $*: exit $rc instead of $code: $out$err"
 	grep -qE -- "$pattern" "$work/out" "$work/err" ||
 		fail "vnetctl $*: says nothing like /$pattern/: $out$err"
-	ok "vnetctl $* (exit $code): $(cat "$work/out" "$work/err" | head -n 2 | cut -c 1-300)"
+	ok "vnetctl $* (exit $code): $(awk 'n++ < 2 { print substr($0, 1, 300) }' "$work/out" "$work/err")"
 }
 
 # In the background, for several at once: NAME.rc, NAME.out, NAME.err in $work.
@@ -265,8 +265,8 @@ unplug() { # GUEST NAME: as it is when virsh, or the guest, has done it
 }
 
 # Everything that vnetd may touch, one fact a line. An interface that was away and
-# came back has another index, and igbvf gives it another MAC; the number of a macvtap's
-# node, and of a vDPA device's, is another each time.
+# came back has another index, and igbvf gives it another MAC; the number of a node
+# (macvtap, VFIO, vDPA) is another each time.
 dump() {
 	{
 		cd "$host"
@@ -283,7 +283,7 @@ dump() {
 			(.holders[] | "holder \(.address // .interface // .node) \(.pid)")' fake.json
 		grep -h vnetd guests/*.xml || :
 		[ ! -d "$run/vdpa" ] || find "$run/vdpa" -mindepth 1 -printf 'runtime %P %y %l\n'
-	} | sed -E 's,(vhost-vdpa-|dev/tap)[0-9]+,\1N,g' | sort
+	} | sed -E 's,(vhost-vdpa-|dev/tap|vfio-dev/vfio)[0-9]+,\1N,g' | sort
 }
 
 keep() { dump >"$work/was.$1"; } # NAME

@@ -60,11 +60,12 @@ error_at() { # POINT COMMAND
 
 settled_or_stuck() { settled || [ "$became" = stuck ]; }
 
-in_write() { [ ! -s "$work/cut.rc" ] && grep -q '"turn"' "$run"/journal/*.net0 && [ -n "$(workers)" ]; }
+in_write() { grep -q '^hangs' "$host/writes.log"; }
 waits() { grep -q 'still writes: waiting for it' "$log"; }
 
 # The next vnetd waits for the worker, and then takes back what it did.
 crash_in_write() { # PATTERN
+	: >"$host/writes.log"
 	kernel_fails "hang $1"
 	begin cut "${attach[@]}"
 	wait_for 10 in_write || fail "$mode: nobody writes $1"
@@ -95,32 +96,34 @@ matrix() { # MODE [KNOB...: these of its plan alone]
 		crash_there "${there[i]}"
 		[ -z "${back[i]:-}" ] || crash_back "${back[i]}"
 	done
-	for i in "${there[@]}"; do
+	be_gone
+	for i in "${there[@]}" "${back[@]}"; do
+		case $i in
+		*:before) continue ;; # as one behind it
+		back:*) be_there && error_at "$i" detaches ;;
+		*) error_at "$i" attaches ;;
+		esac
 		be_gone
-		case $i in *:before) ;; *) error_at "$i" attaches ;; esac
-	done
-	for i in "${back[@]}"; do
-		be_there
-		case $i in *:before) ;; *) error_at "$i" detaches ;; esac
 	done
 	be_gone
 	[ ! -s "$work/there" ] || crash_in_write "$(tail -n 2 "$work/there" | head -n 1)"
 	stop
 }
 
-of_mode() { # MODE
+of_mode() { # MODE [KNOB...]
 	host_of_all_modes
-	matrix "$1"
+	matrix "$@"
 }
 
+# Of modes with a like plan the like knobs run once.
 bridges() {
 	of_mode vhost-net
-	of_mode tap
+	of_mode tap bridge-port
+	of_mode passthrough
 }
 others() {
-	of_mode macvtap
 	of_mode vdpa
-	of_mode passthrough
+	of_mode macvtap
 	if command -v ovsdb-server >/dev/null; then
 		ovs
 	else
@@ -134,7 +137,7 @@ ovs() {
 	trap 'ovs_end; finish' EXIT
 	host_of_all_modes
 	ovs_host
-	matrix ovs ovs-port net-up
+	matrix ovs ovs-port
 }
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -154,7 +154,8 @@ ovs_host() {
 	eval "$(declare -f dump | sed '1s/dump/dump_without_ovs/')"
 	dump() {
 		dump_without_ovs
-		vsctl --columns=name,tag,trunks,external_ids list Port | xargs -n 1 | sed 's/^/ovs /'
-		vsctl --bare --columns=name list Interface | sed 's/^/ovs interface /'
+		vsctl -f csv --no-headings --columns=name,tag,trunks,external_ids list Port |
+			sed 's/^/ovs port /' | sort
+		vsctl -f csv --no-headings --columns=name list Interface | sed 's/^/ovs interface /' | sort
 	}
 }
