@@ -244,7 +244,7 @@ static const struct vlan *vlan_of(const struct offer *o, const struct vnet_reque
 {
 	if (self && self->mode[0])
 		return &self->vlan;
-	return r->vlan.id || !o->pool ? &r->vlan : &o->pool->set.vlan;
+	return r->vlan.id ? &r->vlan : &o->pool->set.vlan;
 }
 
 static void view_request(struct view *v, const struct manager *m, const struct offer *o,
@@ -278,7 +278,7 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 
 	memset(v, 0, sizeof(*v));
 	v->nic.struct_size = sizeof(v->nic);
-	v->nic.pool = o->pool ? o->pool->name : "";
+	v->nic.pool = o->pool->name;
 	v->nic.candidate = o->kind;
 	v->nic.uplink_kind = u ? u->kind : VNET_UPLINK_NONE;
 	v->nic.uplink = u ? u->key : "";

@@ -102,6 +102,16 @@ struct holder {
 	char node[48];		    /* the path, for the text */
 };
 
+/* A process with queues of a tap or macvtap, from /proc/PID/fd. A vhost-net descriptor does
+ * not say which queue it serves, so these are of the process. */
+struct queue_user {
+	pid_t pid;
+	char name[IF_NAMESIZE]; /* "" as long as only ifindex is known */
+	int ifindex;		/* of a macvtap, else 0 */
+	unsigned queues;	/* of this interface that it has open */
+	unsigned vhost;		/* /dev/vhost-net that it has open */
+};
+
 #define VDPA_NAME_MAX 32
 #define VDPA_MGMTDEV_MAX 48
 

@@ -101,7 +101,7 @@ check_bash() {
 	same "bash: plan's guests" "vm1|vm2" "$(bash_tab "$s plan attach vm")"
 	same "bash: mode list" "list" "$(bash_tab "$s mode ")"
 	same "bash: options" "--live" "$(bash_tab "$s detach vm1 --l")"
-	same "bash: options of attach" "--mac=|--mode=" "$(bash_tab "$s attach vm1 --m")"
+	same "bash: options of attach" "--mac=|--mode=|--model=|--mtu=" "$(bash_tab "$s attach vm1 --m")"
 	same "bash: nothing there" "" "$(bash_tab "vnetctl --socket $work/none attach ")"
 }
 

@@ -161,7 +161,7 @@ expect() {
 	[ $rc = "$code" ] || fail "vnetctl $*: exit $rc instead of $code: $out$err"
 	grep -qE -- "$pattern" "$work/out" "$work/err" ||
 		fail "vnetctl $*: says nothing like /$pattern/: $out$err"
-	ok "vnetctl $* (exit $code): $(cat "$work/out" "$work/err" | head -n 2 | cut -c 1-300)"
+	ok "vnetctl $* (exit $code): $(awk 'n++ < 2 { print substr($0, 1, 300) }' "$work/out" "$work/err")"
 }
 
 # In the background, for several at once: NAME.rc, NAME.out, NAME.err in $work.

@@ -191,38 +191,14 @@ matrix() { # MODE [KNOB...: these of its plan alone]
 	stop
 }
 
-# Where vnetd may not let its owner lock memory, it is refused when all else is done.
-matrix_unlocked() { # MODE
-	mode=$1
-	host_of_all_modes
-	asks_of "$mode"
-	attach=(attach vm1 "${asks[@]}")
-	start
-	read_plan
-	plain_dump >"$work/was.before"
-	begin_qemu
-	wait_for 10 refused || fail "$mode: it starts without locked memory"
-	end_qemu
-	says "^vnetctl: attach vm5/net0: let process .* lock memory" "$(<"$work/err")"
-	gone
-	ok "$mode: $(head -n 1 "$work/err")"
-	# shellcheck disable=SC2086 # words
-	crashes_there $knob_list
-	stop
-}
-
-of_locked_memory() { # MODE
-	if (ulimit -l unlimited) 2>/dev/null; then matrix "$1"; else matrix_unlocked "$1"; fi
-}
-
 bridges() {
 	matrix vhost-net
 	matrix tap bridge-port
 }
 others() {
 	matrix macvtap macvtap
-	of_locked_memory vdpa
-	of_locked_memory passthrough
+	matrix vdpa
+	matrix passthrough
 }
 
 side_by_side bridges others
