@@ -21,6 +21,8 @@ void attach_owner_done(struct attach_owner *o)
 
 /* ---- how QEMU is told ---- */
 
+/* By the ids that detach --qmp looks for: qmp-detach.c. */
+
 static unsigned count_role(const json_t *roles, const char *role)
 {
 	const json_t *r;
@@ -49,10 +51,10 @@ static void put_virtio(json_t *list, const char *n, unsigned queues)
 {
 	put(list, "-device");
 	if (queues > 1)
-		put(list, "virtio-net-pci,netdev=%s,mac=@%s.mac,mq=on,vectors=%u", n, n,
-		    2 * queues + 2);
+		put(list, "virtio-net-pci,id=vnetd-%s,netdev=vnetd-%s,mac=@%s.mac,mq=on,vectors=%u",
+		    n, n, n, 2 * queues + 2);
 	else
-		put(list, "virtio-net-pci,netdev=%s,mac=@%s.mac", n, n);
+		put(list, "virtio-net-pci,id=vnetd-%s,netdev=vnetd-%s,mac=@%s.mac", n, n, n);
 }
 
 static json_t *arguments(const char *n, const json_t *roles, const char *host)
@@ -65,22 +67,23 @@ static json_t *arguments(const char *n, const json_t *roles, const char *host)
 
 		put(list, "-netdev");
 		if (count_role(roles, "vhost"))
-			put(list, "tap,id=%s,fd%s=@%s.tap,vhostfd%s=@%s.vhost", n, s, n, s, n);
+			put(list, "tap,id=vnetd-%s,fd%s=@%s.tap,vhostfd%s=@%s.vhost", n, s, n, s,
+			    n);
 		else
-			put(list, "tap,id=%s,fd%s=@%s.tap,vhost=off", n, s, n);
+			put(list, "tap,id=vnetd-%s,fd%s=@%s.tap,vhost=off", n, s, n);
 		put_virtio(list, n, taps);
 	} else if (count_role(roles, "vdpa")) {
 		put(list, "-netdev");
-		put(list, "vhost-vdpa,id=%s,vhostfd=@%s.vdpa", n, n);
+		put(list, "vhost-vdpa,id=vnetd-%s,vhostfd=@%s.vdpa", n, n);
 		put_virtio(list, n, 1);
 	} else if (count_role(roles, "vfio")) {
 		put(list, "-object");
-		put(list, "iommufd,id=%s-iommufd,fd=@%s.iommufd", n, n);
+		put(list, "iommufd,id=vnetd-%s-iommufd,fd=@%s.iommufd", n, n);
 		put(list, "-device");
-		put(list, "vfio-pci,id=%s,iommufd=%s-iommufd,fd=@%s.vfio", n, n, n);
+		put(list, "vfio-pci,id=vnetd-%s,iommufd=vnetd-%s-iommufd,fd=@%s.vfio", n, n, n);
 	} else if (host) {
 		put(list, "-device");
-		put(list, "vfio-pci,id=%s,host=@%s.host", n, n);
+		put(list, "vfio-pci,id=vnetd-%s,host=@%s.host", n, n);
 	}
 	return list;
 }
