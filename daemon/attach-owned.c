@@ -259,6 +259,7 @@ static json_t *what_json(const struct opens *o)
 
 int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
+	struct vnet_fds none = VNET_FDS_INIT;
 	struct manager *m = a->owner->m;
 	struct delivery d;
 	struct opens opens = { 0 };
@@ -283,6 +284,10 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 					 err);
 	if (r < 0)
 		return r;
+	if (!opens.n) { /* QEMU opens its VFIO group by itself */
+		owned_opened(a, 0, NULL, &none, err);
+		return 0;
+	}
 	timing_switch(&a->timing, TIMING_KERNEL);
 	return workers_call_fds(m->workers, "net", "open", what_json(&opens), OPEN_DEADLINE_MS,
 				owned_opened, a, err);

@@ -15,8 +15,7 @@ asks_of() { # MODE
 	tap) asks=(--mode tap --pool br0 --trunk '10,20-30' --model e1000 --mac $mac) ;;
 	macvtap) asks=(--mode macvtap --pool enp1s0 --mtu 1400 --mac $mac) ;;
 	vdpa) asks=(--mode vdpa --pool vdpasim_net --mac $mac) ;;
-	# Its MAC is its own: one that is asked for is kept, and nothing more.
-	passthrough) asks=(--mode passthrough --pool enp2s0 --mac $mac) ;;
+	passthrough) asks=(--mode passthrough --pool enp2s0) ;; # its MAC is its own
 	ovs) asks=(--mode vhost-net --pool ovs0 --vlan 100 --mac $mac) ;;
 	esac
 	attach=(attach vm1 "${asks[@]}" --name net0)
