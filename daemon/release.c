@@ -72,8 +72,7 @@ static void release_reply(struct attachment *a)
 	attachment_reply(a, 0,
 			 json_pack("{s:o,s:b,s:s+,s:O}", "attachment",
 				   model_attachment_to_json(&a->v), "done", 1, "text",
-				   attachment_id(a, id),
-				   end, "residue", a->residue),
+				   attachment_id(a, id), end, "residue", a->residue),
 			 &err);
 }
 

@@ -5,7 +5,7 @@
  * is left out, so that 4096 VFs make a small message:
  *
  * links: [{ifindex, name, kind, mac, permMac, up, carrier, mtu, master, lower, pci,
- *	    addresses, routes, tapPersistent, vlanFiltering}]
+ *	    addresses, routes, tapPersistent, vlanFiltering, passthru}]
  * vfs:	  [{pf, index, mac, vlan: "100 qos 3", trust, spoofchk, linkState, minTxMbps,
  *	    maxTxMbps}]
  * nics:  {nics: [{addr, kind, network, class, vendor, device, subvendor, subdevice,
@@ -13,7 +13,7 @@
  *	    bridge, flr, ari, acs, msixVectors, resetMethod, totalVfs, numVfs, vfsId,
  *	    autoprobe, pf, vfIndex, vfioDev, ifindex: []}],
  *	   links,
- *	   holders: [{pid, comm, guest, iommuGroup, vfioDev, node}],
+ *	   holders (holders-json.c),
  *	   vdpas: [{name, mgmtdev, driver, chardev, pci}], hasVdpa,
  *	   iommufd, vfioPci, intrRemap, unsafeInterrupts}
  *
@@ -200,6 +200,7 @@ static json_t *link_to_json(const struct link *l)
 	put_int(o, "routes", l->routes, 0);
 	put_bool(o, "tapPersistent", l->tap_persistent);
 	put_bool(o, "vlanFiltering", l->vlan_filtering);
+	put_bool(o, "passthru", l->passthru);
 	return o;
 }
 
@@ -224,6 +225,7 @@ static void link_from_json(struct row *row, void *ret)
 	l->routes = get_small(row, "routes", 0);
 	l->tap_persistent = get_bool(row, "tapPersistent");
 	l->vlan_filtering = get_bool(row, "vlanFiltering");
+	l->passthru = get_bool(row, "passthru");
 }
 
 json_t *host_links_to_json(const struct host_scan *s)
@@ -375,31 +377,6 @@ static void describe_like_first(struct host_scan *s)
 	}
 }
 
-static json_t *holder_to_json(const struct holder *h)
-{
-	json_t *o = json_object();
-
-	json_put_int(o, "pid", h->pid);
-	put_str(o, "comm", h->comm);
-	put_str(o, "guest", h->guest);
-	put_int(o, "iommuGroup", h->iommu_group, -1);
-	put_int(o, "vfioDev", h->vfio_dev, -1);
-	put_str(o, "node", h->node);
-	return o;
-}
-
-static void holder_from_json(struct row *row, void *ret)
-{
-	struct holder *h = ret;
-
-	h->pid = get_small(row, "pid", 0);
-	get_str(row, "comm", h->comm, sizeof(h->comm));
-	get_str(row, "guest", h->guest, sizeof(h->guest));
-	h->iommu_group = get_small(row, "iommuGroup", -1);
-	h->vfio_dev = get_small(row, "vfioDev", -1);
-	get_str(row, "node", h->node, sizeof(h->node));
-}
-
 static json_t *vdpa_to_json(const struct vdpa_dev *v)
 {
 	json_t *o = json_object();
@@ -421,32 +398,6 @@ static void vdpa_from_json(struct row *row, void *ret)
 	get_str(row, "driver", v->driver, sizeof(v->driver));
 	get_str(row, "chardev", v->chardev, sizeof(v->chardev));
 	get_addr(row, "pci", &v->pci);
-}
-
-json_t *host_holders_to_json(const struct host_scan *s)
-{
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < s->n_holders; i++)
-		json_array_append_new(a, holder_to_json(&s->holders[i]));
-	return a;
-}
-
-int host_holders_from_json(const json_t *j, struct host_scan *ret, struct vnet_err *err)
-{
-	struct holder *holders = NULL;
-	size_t n = 0;
-	int r;
-
-	r = get_rows(j, sizeof(*holders), holder_from_json, (void **)&holders, &n, err);
-	if (r < 0) {
-		free(holders);
-		return r;
-	}
-	free(ret->holders);
-	ret->holders = holders;
-	ret->n_holders = n;
-	return 0;
 }
 
 json_t *host_nics_to_json(const struct host_scan *s)
