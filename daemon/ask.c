@@ -44,6 +44,7 @@ struct ask {
 	enum domains_where where;
 	struct plan steps;
 	size_t at;
+	enum vnet_plugin_delivery_kind kind;
 	json_t *verdicts, *warnings, *done;
 };
 
@@ -62,14 +63,21 @@ static void plan_next(struct ask *ask);
 
 static void plan_end(struct ask *ask)
 {
+	static const char *const devices[] = {
+		[VNET_DELIVERY_NONE] = "<interface>",
+		[VNET_DELIVERY_HOSTDEV] = "<interface type='hostdev' managed='no'>",
+		[VNET_DELIVERY_CHARDEV] = "<interface type='vdpa'>",
+		[VNET_DELIVERY_LINK] = "<interface type='ethernet'>",
+		[VNET_DELIVERY_SOCKET] = "<interface type='vhostuser'>",
+		[VNET_DELIVERY_PCI] = "<hostdev managed='no'>",
+	};
 	struct vnet_err err = VNET_ERR_INIT;
 	char text[256];
 
 	snprintf(text, sizeof(text),
-		 "virsh attach-device %s%s%s: <interface type='hostdev' managed='no'>, "
-		 "alias " VNETD_ALIAS_PREFIX "%s",
+		 "virsh attach-device %s%s%s: %s, alias " VNETD_ALIAS_PREFIX "%s",
 		 ask->a.asked.guest, ask->where & IN_LIVE ? " --live" : "",
-		 ask->where & IN_CONFIG ? " --config" : "", ask->a.name);
+		 ask->where & IN_CONFIG ? " --config" : "", devices[ask->kind], ask->a.name);
 	ask_end(ask, 0,
 		json_pack("{s:o,s:O,s:s,s:O,s:O}", "attachment", model_attachment_to_json(&ask->a),
 			  "steps", ask->done, "handover", text, "warnings", ask->warnings,
@@ -135,24 +143,16 @@ static void plan_warn(struct ask *ask, const struct candidate *c)
 	json_array_append_new(ask->warnings, json_string(text));
 }
 
-static int plan_start(struct ask *ask, const struct guest *g, const struct selection *s,
-		      struct vnet_err *err)
+static int plan_mac(struct ask *ask, struct vnet_err *err)
 {
-	const struct candidate *c = s->chosen;
 	struct vnet_attachment *a = &ask->a;
 	char who[128], mac[MAC_STR];
-	int r;
+	bool own = false;
+	int r = attach_own_mac(a, &own, err);
 
-	a->asked = ask->request;
-	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
-	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
-	select_why(s, a->why, sizeof(a->why));
-	select_claim(ask->m, c, a);
-	a->state = AT_RESERVED;
-	a->mac = ask->request.mac;
-	r = attach_name(ask->m, g, &ask->request, a->name, err);
-	if (r < 0)
+	if (r < 0 || own)
 		return r;
+	a->mac = ask->request.mac;
 	if (!ask->request.has_mac)
 		pools_make_mac(ask->m->pools, a->pool, &a->mac);
 	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
@@ -160,8 +160,38 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct selec
 		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
 				    "MAC %s is taken: %s has it; give another --mac or none",
 				    mac_str(&a->mac, mac), who);
+	return 0;
+}
+
+static int plan_start(struct ask *ask, const struct guest *g, const struct selection *s,
+		      struct vnet_err *err)
+{
+	const struct candidate *c = s->chosen;
+	struct vnet_attachment *a = &ask->a;
+	struct delivery d = { 0 };
+	int r;
+
+	ask->kind = VNET_DELIVERY_HOSTDEV;
+	a->asked = ask->request;
+	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
+	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
+	select_why(s, a->why, sizeof(a->why));
+	select_claim(ask->m, c, a);
+	a->state = AT_RESERVED;
+	r = attach_name(ask->m, g, &ask->request, a->name, err);
+	if (r < 0)
+		return r;
+	r = plan_mac(ask, err);
+	if (r < 0)
+		return r;
 	plan_warn(ask, c);
-	return select_plan(ask->m, a, g, &ask->steps, err);
+	r = select_plan(ask->m, a, g, &ask->steps, err);
+	/* A VF that is not made yet cannot be delivered. */
+	if (r == 0 && c->kind != VNET_CANDIDATE_VF) {
+		r = select_deliver(ask->m, a, g, &d, err);
+		ask->kind = d.kind;
+	}
+	return r;
 }
 
 static void ask_choose(void *user, int r, struct vnet_err *err)

@@ -10,6 +10,7 @@
  * are never kept: they are in the worker's answer, then in the reply or QEMU's socket.
  */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,10 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 
 	memcpy(nic.name, a->v.name, sizeof(nic.name));
 	nic.queues = (unsigned)options_get_number(a->v.how, "queues", 1, 256, 1);
+	nic.mtu = (unsigned)options_get_number(a->v.how, "mtu", 1, UINT16_MAX, 0);
+	if (options_get(a->v.how, "model", nic.model, sizeof(nic.model)) < 0 ||
+	    strcmp(nic.model, "virtio") == 0)
+		nic.model[0] = '\0';
 	if (is_pci(a) && !has_role(roles, "vfio"))
 		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
 	return qmp_nic_attach(a->owned->who.qmp, &nic, roles, fds, owned_plugged, a, err);
@@ -179,12 +184,21 @@ static void give(struct attachment *a, const json_t *roles, struct vnet_fds *fds
 	answer(a, result, fds);
 }
 
-/* Guest memory is locked for these, by the kernel, against the limit of that process. */
+/* Guest memory is locked for these, by the kernel, against the limit of that process. Where
+ * that may not be raised it may still be enough, or not count: QEMU finds out. */
 static int raise_memlock(struct attachment *a, struct vnet_err *err)
 {
+	char id[ATTACHMENT_ID_MAX];
+	int r;
+
 	if (!is_pci(a) && a->v.kind != DL_CHARDEV)
 		return 0;
-	return owner_raise_memlock(&a->owned->who.owner, OWNER_MEMLOCK_ALL, err);
+	r = owner_raise_memlock(&a->owned->who.owner, OWNER_MEMLOCK_ALL, err);
+	if (r != -EPERM)
+		return r;
+	log_err(LOG_WARNING, attachment_id(a, id), err, "%s: if QEMU cannot allocate memory", id);
+	*err = VNET_ERR_INIT;
+	return 0;
 }
 
 static void owned_opened(void *user, int r, const json_t *result, struct vnet_fds *fds,
@@ -244,7 +258,7 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
 	struct manager *m = a->owner->m;
 	struct delivery d;
-	struct opens opens;
+	struct opens opens = { 0 };
 	int r = select_deliver(m, &a->v, NULL, &d, err);
 
 	if (r == 0)
@@ -318,11 +332,11 @@ static void owned_begin(struct manager *m, struct waiter *w)
 	struct vnet_err err = VNET_ERR_INIT;
 	char name[NIC_NAME_MAX];
 	struct attachment *a = NULL;
-	int r = choose_name(m->attachments, &w->request, name, &err);
+	int r;
 
-	if (r == 0 && !(a = attachment_new(m->attachments, &err)))
-		r = err.code;
-	if (r < 0) {
+	if (choose_name(m->attachments, &w->request, name, &err) == 0)
+		a = attachment_new(m->attachments, &err);
+	if (!a) {
 		vnet_err_wrap(&err, "attach %s", w->request.guest);
 		answer_plain(o, err.code, NULL, &err);
 		owned_free(o);

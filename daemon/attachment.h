@@ -168,6 +168,8 @@ void attachment_confirm(struct attachment *a);
 /* "" or in words where this MAC is in use on the pool of @pf, or in a guest. */
 void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
 		      const struct attachment *self, char *ret, size_t size);
+/* A whole NIC has a MAC of its own, which is @v's then; an error where another is asked. */
+int attach_own_mac(struct vnet_attachment *v, bool *ret_has, struct vnet_err *err);
 /* The guest of @r, and which of its XMLs an attach is about; an error that says what to
  * do where there is none of them. */
 const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,

@@ -217,7 +217,7 @@ void domain_xml_init(void);
  * live one without an id is of a guest that stopped just now: it is not active. Metadata
  * of ours that cannot be read is left out: it must not hide what the guest holds. */
 int domain_xml_parse(const char *live, const char *config, struct guest *ret, struct vnet_err *err);
-/* ---- daemon/domain-xml-write.c ---- */
+/* ---- daemon/domain-write-xml.c ---- */
 /* The device to attach or detach; malloced. */
 char *domain_xml_device(const struct guest_nic *nic);
 /* Our metadata element <guest> with @nics, to be given to virDomainSetMetadata with key

@@ -220,6 +220,24 @@ static bool is_meant(const struct question *q, const struct pool *pool)
 	return pool->configured || q->r->pool[0];
 }
 
+/* What can be of use to no such pool; where a NIC is all it has, why not that one. */
+static void no_use(const struct question *q, const struct vnet_plugin *plugin,
+		   const struct pool *pool, char *ret, size_t size)
+{
+	const struct nic *nic = NULL;
+	size_t n;
+
+	if (plugin->candidates == VNET_CANDIDATE_VF && pool->n_uplinks == 1)
+		nic = host_scan_nic(inventory_scan(q->m->inventory), &pool->uplinks[0].pf);
+	n = (size_t)snprintf(ret, size, "pool %s has nothing that mode %s could use: %s",
+			     pool->name, plugin->name,
+			     nic ? ""
+				 : "see vnetd.conf(5) for its uplinks and vnetctl(1) for its "
+				   "modes");
+	if (nic && n < size)
+		pool_why_none(nic, ret + n, size - n);
+}
+
 /* @only: of its uplinks; NULL: any. */
 static int ask_pool(const struct question *q, const char *mode, const struct pool *pool,
 		    const struct uplink *only, struct vnet_err *err)
@@ -232,10 +250,7 @@ static int ask_pool(const struct question *q, const char *mode, const struct poo
 	if (plugin && pool->n_uplinks && !has_use_for(q, pool, plugin)) {
 		if (!is_meant(q, pool))
 			return 0;
-		snprintf(why, sizeof(why),
-			 "pool %s has nothing that mode %s could use: see "
-			 "vnetd.conf(5) for its uplinks and vnetctl(1) for its modes",
-			 pool->name, mode);
+		no_use(q, plugin, pool, why, sizeof(why));
 		return add_refusal(q, mode, pool, only, why, err);
 	}
 	if (pool != &no_pool)

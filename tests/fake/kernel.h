@@ -37,7 +37,8 @@
  *	  PATTERN ERRNO [COUNT]	the operation fails (fnmatch; the next COUNT times)
  *	  silent PATTERN [COUNT]	it says yes and does nothing
  *	  nth N ERRNO		the Nth write from now on fails, whatever it is
- *	  hang PATTERN		it does not return while the line is there
+ *	  hang PATTERN		it does not return while the line is there; a write is
+ *				logged once more before, with the OP "hangs"
  *	  die PATTERN		the process is killed by it; once
  *
  * A script that changes fake.json holds the lock: flock DIR/fake.lock COMMAND.

@@ -81,9 +81,11 @@ expect 1 'plan attach vm1: there is no mode warp' plan attach vm1 --mode warp
 expect 1 'why vm1: there is no pool nosuch: ' why vm1 --pool nosuch
 expect 1 'plan attach vm1: there is no pool nosuch: ' plan attach vm1 --pool nosuch
 expect 1 'there is no pool nosuch: .vnetctl pool list.' attach vm1 --pool nosuch
-expect 1 'there is no pool 0000:09:00.0: 0000:09:00.0 \(driver e1000e\) has no SR-IOV' \
-	attach vm1 --pool 0000:09:00.0
-expect 1 'there is no pool enp9s0: 0000:09:00.0 .* has no SR-IOV' attach vm1 --pool enp9s0
+expect 4 'pool enp9s0 has nothing that mode vf could use: 0000:09:00.0 \(driver e1000e\) has no SR-IOV' \
+	attach vm1 --mode vf --pool 0000:09:00.0
+expect 4 '0000:09:00.0 .* has no SR-IOV' attach vm1 --mode vf --pool enp9s0
+expect 4 'enp9s0 is no bridge.*mode macvtap' attach vm1 --mode vhost-net --pool enp9s0
+expect 4 'enp9s0 has 2 addresses of the host' attach vm1 --mode passthrough --pool enp9s0
 expect 1 'there is no pool 0000:0a:00.0: 0000:0a:00.0 is no network card' attach vm1 --pool 0000:0a:00.0
 expect 1 'there is no pool 0000:7f:00.0: .vnetctl' attach vm1 --pool 0000:7f:00.0
 expect 1 'detach nosuch: vnetd gave no NIC to guest nosuch' detach nosuch
@@ -184,13 +186,14 @@ same "VF" null "$(fake '.vfs["0000:01:00.0"][0].vlan')"
 expect 0 'is detached' detach vm1
 back_as found
 
-note "a PF without a driver is no pool, and says what it needs"
+note "a PF without a driver gives no VF, and says what it needs"
 new_host --pf-unbound 0
 start
 wait_for 10 vnet why vm1 || fail "the guests do not get known"
 remember
-expect 1 'no pool 0000:01:00.0: 0000:01:00.0 \(8086:10c9, 82576 .*\) has no driver, .* its network driver' \
-	attach vm1 --pool 0000:01:00.0
+expect 4 'could use: 0000:01:00.0 \(8086:10c9, 82576 .*\) has no driver, .* its network driver' \
+	attach vm1 --mode vf --pool 0000:01:00.0
+expect 0 'passthrough 0000:01:00.0 .*yes' why vm1 --pool 0000:01:00.0
 expect 1 'no pool enp1s0: .vnetctl' attach vm1 --pool enp1s0
 unchanged "a PF without a driver"
 

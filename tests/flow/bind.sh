@@ -46,7 +46,7 @@ there_and_back() {
 	same "holder" "bind bound to vfio-pci by vnetctl bind" "$(holder_of "$(vf 0)")"
 	same "holder" "bind bound to vfio-pci by vnetctl bind" "$(holder_of $pf1)"
 	expect 0 "$(vf 0) is in use: bound to vfio-pci by vnetctl bind" why vm1 --pool enp1s0
-	expect 1 "no pool $pf1" attach vm1 --pool $pf1
+	expect 4 "$pf1 is in use: bound to vfio-pci by vnetctl bind" attach vm1 --pool $pf1
 
 	note "the same again changes nothing; another driver does"
 	n=$(writes)

@@ -29,11 +29,11 @@ config '[pool byname]' 'uplink = enp1s0' '[pool byaddress]' "uplink = $pf1" \
 	'[pool bymac]' 'uplink = mac=52:54:00:03:00:00' '[pool byglob]' 'uplink = 0000:04:*, enp5*' \
 	'[pool none]' 'uplink = driver=ixgbe enp99s0 enp9s0' '[vnetd]' 'start-wait-sec = 0'
 start
-same "pools" "byaddress:enp2s0 byglob:enp4s0,enp5s0 bymac:enp3s0 byname:enp1s0 enp6s0:enp6s0 none:" \
+same "pools" "byaddress:enp2s0 byglob:enp4s0,enp5s0 bymac:enp3s0 byname:enp1s0 enp6s0:enp6s0 enp9s0:enp9s0 none:" \
 	"$(json '[.pools[] | "\(.name):\([.uplinks[].link] | join(","))"] | join(" ")' pool list)"
-same "implicit" enp6s0 "$(json '[.pools[] | select(.configured | not) | .name] | join(" ")' pool list)"
+same "implicit" "enp6s0 enp9s0" "$(json '[.pools[] | select(.configured | not) | .name] | join(" ")' pool list)"
 says 'vnetd.conf:10: uplink ixgbe matches no NIC.*enp99s0 is not there.*enp9s0 has no SR-IOV' "$(pool none .problem)"
-same "inventory" "byaddress byglob bymac byname enp6s0 none" "$(json '[.pools[].name] | join(" ")' inventory)"
+same "inventory" "byaddress byglob bymac byname enp6s0 enp9s0 none" "$(json '[.pools[].name] | join(" ")' inventory)"
 vnet --json inventory | python3 -c '
 import json, sys, jsonschema
 jsonschema.validate(json.load(sys.stdin), json.load(open(sys.argv[1])))' "$top/docs/inventory.schema.json" ||
@@ -134,11 +134,11 @@ same "from" "$pf0 0" "$(attached)"
 note "modes of a pool: one that is not there is a verdict, not an error of everybody"
 stop
 new_host --pfs 2 --existing-vfs 1
-config '[pool a]' 'uplink = enp1s0' 'modes = vdpa vf' '[pool b]' 'uplink = enp2s0' 'modes = vdpa'
+config '[pool a]' 'uplink = enp1s0' 'modes = warp vf' '[pool b]' 'uplink = enp2s0' 'modes = warp'
 start
 expect 0 'of a' attach vm1
-expect 4 'pool b: there is no mode vdpa' attach vm1
-expect 1 'there is no mode vdpa' attach vm1 --mode vdpa
+expect 4 'pool b: there is no mode warp' attach vm1
+expect 1 'there is no mode warp' attach vm1 --mode warp
 
 note "found: VFs that are there are taken, none is made; and the host's own PF is left alone"
 stop
@@ -157,7 +157,7 @@ new_host --pfs 3 --existing-vfs 2
 config '[pool good]' 'uplink = enp1s0' '[pool bad]' 'uplink = enp2s0' 'quota = many' \
 	'[pool again]' 'uplink = enp1* enp3s0' '[vnetd]' 'start-wait-sec = soon'
 start
-same "pools" "again:true bad:true good:false" "$(json '[.pools[] | "\(.name):\(.disabled)"] | join(" ")' pool list)"
+same "pools" "again:true bad:true enp9s0:false good:false" "$(json '[.pools[] | "\(.name):\(.disabled)"] | join(" ")' pool list)"
 expect 0 'pool bad is disabled: .*/vnetd.conf:5: quota = many is not accepted' pool list
 says 'pool again is disabled: .*/vnetd.conf:7: uplink enp1\*: enp1s0 is in pool good already \(.*/vnetd.conf:2\)' "$out"
 grep -q 'vnetd.conf:9: start-wait-sec = soon' "$log" || fail "the log does not tell"

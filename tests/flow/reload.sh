@@ -53,7 +53,7 @@ note "VFs of a pool that is new are made"
 config '[pool a]' 'uplink = enp1s0' '[pool c]' 'uplink = enp3s0' 'vfs = 2'
 expect 0 'pool c: 2 VFs were made of enp3s0' reload
 same "VFs" 2 "$(numvfs 0000:03:00.0)"
-same "pools" "a c enp2s0" "$(json '[.pools[].name] | join(" ")' pool list)"
+same "pools" "a c enp2s0 enp9s0" "$(json '[.pools[].name] | join(" ")' pool list)"
 
 note "an error disables its pool, the rest is applied; exit code 1"
 config '[pool a]' 'uplink = enp1s0' 'quota = 2' '[pool c]' 'uplink = enp3s0' 'vfs = two'
@@ -68,7 +68,7 @@ note "a file that cannot be read at all: nothing changes"
 mkdir -p "$work/config/vnetd.conf.d/10-x.conf"
 config '[pool z]' 'uplink = enp1s0'
 expect 1 'reload: .*10-x.conf: cannot be read: .*nothing was changed' reload
-same "pools" "a c enp2s0" "$(json '[.pools[].name] | join(" ")' pool list)"
+same "pools" "a c enp2s0 enp9s0" "$(json '[.pools[].name] | join(" ")' pool list)"
 rmdir "$work/config/vnetd.conf.d/10-x.conf"
 
 note "SIGHUP does the same; systemd is told"
@@ -76,7 +76,7 @@ config '[pool z]' 'uplink = enp1s0'
 kill -HUP "$daemon"
 wait_for 10 grep -q 'reload: pool z: new' "$log" || fail "SIGHUP does nothing"
 wait_for 10 grep -q 'the configuration was read anew' "$log" || fail "it does not end"
-same "pools" "enp2s0 enp3s0 z" "$(json '[.pools[].name] | join(" ")' pool list)"
+same "pools" "enp2s0 enp3s0 enp9s0 z" "$(json '[.pools[].name] | join(" ")' pool list)"
 
 note "many at once, and signals between them: each is answered"
 for i in 1 2 3 4 5 6; do

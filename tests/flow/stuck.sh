@@ -8,7 +8,7 @@
 
 pf0=0000:01:00.0
 
-# A write to a VF that hangs: 20 s are the deadline of knob driver.
+# A write to a VF that hangs: 30 s are the deadline of knob driver.
 a_write() {
 	new_host --pfs 3 --pf-up 0 --pf-up 1 --guests 4
 	start
@@ -25,7 +25,7 @@ a_write() {
 	expect 0 'preparing' list
 	expect 1 'vm1/net0 is preparing just now' detach vm1
 
-	ended 60 hangs 1 "set driver of $pf0/vf1 .*has not come back from the kernel for 20000 ms \(worker [0-9]+\): /proc/[0-9]+/stack says where"
+	ended 60 hangs 1 "set driver of $pf0/vf1 .*has not come back from the kernel for 30000 ms \(worker [0-9]+\): /proc/[0-9]+/stack says where"
 	note "that took $((SECONDS - began)) s"
 	says 'left behind: put ' "$err"
 	same "state" stuck "$(state_of vm1/net0)"
@@ -63,7 +63,7 @@ ends_at_once() {
 	began=$(date +%s%N)
 	stop
 	note "it ended within $((($(date +%s%N) - began) / 1000000)) ms"
-	# An unwilling kernel would take for ever, the deadline of the knob 20 s.
+	# An unwilling kernel would take for ever, the deadline of the knob 30 s.
 	[ $((($(date +%s%N) - began) / 1000000)) -lt 10000 ] || fail "that is long"
 	ended 5 hangs '[13]' 'stopping|closed'
 	pid=$(workers)

@@ -104,7 +104,7 @@ class Interface:
 
     def __init__(self, text):
         self.text = text
-        self.tokens = re.findall(r"\[\]|->|\?|[A-Za-z][A-Za-z0-9_.-]*|[():,]",
+        self.tokens = re.findall(r"\[\]|\[string\]|->|\?|[A-Za-z][A-Za-z0-9_.-]*|[():,]",
                                  re.sub(r"#.*", "", text))
         self.types, self.methods, self.errors = {}, {}, {}
         check(self.next() == "interface", "the description begins with its interface")
@@ -140,7 +140,7 @@ class Interface:
 
     def type(self):
         prefix = ""
-        while self.tokens[0] in ("?", "[]"):
+        while self.tokens[0] in ("?", "[]", "[string]"):
             prefix += self.next()
         return (prefix, self.struct() if self.tokens[0] == "(" else self.next())
 
@@ -151,6 +151,9 @@ class Interface:
         if prefix.startswith("[]"):
             check(isinstance(value, list), f"{where} is no array: {value}")
             return all(self.judge(v, (prefix[2:], name), f"{where}[]") for v in value)
+        if prefix.startswith("[string]"):
+            check(isinstance(value, dict), f"{where} is no map: {value}")
+            return all(self.judge(v, (prefix[8:], name), f"{where}.{k}") for k, v in value.items())
         if isinstance(name, dict):
             return self.judge_struct(value, name, where)
         if name in self.types:

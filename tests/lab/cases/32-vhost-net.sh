@@ -63,7 +63,7 @@ guest_define vm2
 vnet attach vm2 --mode vhost-net --pool $pool --mac $mac --vlan 200
 same "state" reserved "$(attachment_state vm2/net0)"
 GUEST_COLD=1 guest_start vm2
-guest_ping_wait vm2 $mac world200 240
+guest_ping_wait vm2 $mac world200 400
 same "state" in-use "$(attachment_state vm2/net0)"
 holds vm2 net/tun:1
 virsh -q destroy vm2
@@ -79,7 +79,7 @@ PLAIN_PREFIX=(vnetctl exec p1 --mode vhost-net --pool "$pool" --mac "$mac" --que
 PLAIN_SMP=2 PLAIN_CMDLINE=labvlan=200 plain_start p1 \
 	-netdev tap,id=n0,fds=@net0.tap,vhostfds=@net0.vhost \
 	-device virtio-net-pci,netdev=n0,mac=@net0.mac,mq=on,vectors=6,romfile=
-guest_ping_wait p1 $mac world200 240
+guest_ping_wait p1 $mac world200 400
 guest_queues_wait p1 $mac 2
 vnet list
 holds p1 'net/tun:2 vhost-net:2'

@@ -17,7 +17,7 @@ bridge_up br0
 PLAIN_PREFIX=()
 PLAIN_PORTS=2 plain_start p1
 qmp=$lab_guests/p1.qmp
-guest_ready p1 300
+guest_ready p1 500
 keep before
 lsof_before=$(find "/proc/$(qemu_pid p1)/fd" -type l | wc -l)
 
