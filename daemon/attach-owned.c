@@ -83,7 +83,7 @@ static void owner_ended(void *user)
 	char id[ATTACHMENT_ID_MAX];
 
 	log_info(attachment_id(a, id), "%s: process %lld has ended", id, (long long)a->v.pid);
-	if (a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY)
+	if (a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY || a->owned->who.qmp)
 		a->given_up = true; /* who is at it finds out */
 	else
 		attachment_release(a);
@@ -124,6 +124,9 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 	struct attachment *a = user;
 	char id[ATTACHMENT_ID_MAX];
 
+	if (a->given_up && (r == 0 || r == -EINPROGRESS))
+		r = vnet_err_set(err, -ESRCH, VNET_E_FAILED, "process %lld ended meanwhile",
+				 (long long)a->v.pid);
 	if (r == -EINPROGRESS) {
 		/* The device may be in: it goes back when that QEMU ends, or by a detach. */
 		in_use(a);

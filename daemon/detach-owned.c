@@ -17,7 +17,8 @@ static void detached(void *user, int r, struct vnet_err *err)
 	char id[ATTACHMENT_ID_MAX];
 
 	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
-	if (r == 0) {
+	/* One that has ended keeps nothing, whatever it said last. */
+	if (r == 0 || a->given_up || !owner_alive(&a->owned->who.owner)) {
 		attachment_release(a);
 		return;
 	}
