@@ -35,6 +35,8 @@ catalogdir ?= $(call pc_dir,systemd,catalogdir,/usr/lib/systemd/catalog)
 networkdir ?= $(call pc_dir,systemd,systemdnetworkdir,/usr/lib/systemd/network)
 udevdir ?= $(call pc_dir,udev,udevdir,/usr/lib/udev)
 hookdir ?= $(sysconfdir)/libvirt/hooks
+# Included by the profile that libvirt gives each QEMU; of no effect without AppArmor.
+apparmordir ?= $(sysconfdir)/apparmor.d/abstractions/libvirt-qemu.d
 
 # ---- flags ----------------------------------------------------------------------------------
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
@@ -204,6 +206,8 @@ INSTALL = 755:$(O)/vnetd:$(sbindir)/vnetd 755:$(O)/vnetctl:$(bindir)/vnetctl \
 	644:systemd/vnetd.tmpfiles:$(tmpfilesdir)/vnetd.conf \
 	644:systemd/vnetd.modules:$(modulesloaddir)/vnetd.conf \
 	644:systemd/vnetd.network:$(networkdir)/10-vnetd.network \
+	644:systemd/vnetd.link:$(networkdir)/10-vnetd.link \
+	644:systemd/vnetd.apparmor:$(apparmordir)/vnetd \
 	644:udev/70-vnetd.rules:$(udevdir)/rules.d/70-vnetd.rules
 
 define put_files
@@ -223,7 +227,7 @@ install: all	## install under DESTDIR and prefix
 		done
 uninstall:	## remove what install put there
 	$(Q)rm -f $(foreach f,$(INSTALL),'$(DESTDIR)$(lastword $(subst :, ,$(f)))')
-	$(Q)for d in '$(plugindir)' '$(datadir)/vnetd'; do \
+	$(Q)for d in '$(plugindir)' '$(datadir)/vnetd' '$(apparmordir)'; do \
 		rmdir -p --ignore-fail-on-non-empty '$(DESTDIR)'"$$d" 2>/dev/null || :; done
 # What the lab boots with: an installed tree, and the programs its scripts find in /lab/files.
 lab-tree: build-tests

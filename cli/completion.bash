@@ -118,7 +118,7 @@ _vnetctl() {
 		return
 	fi
 	case $verb/$n in
-	/0) _vnetctl_words_of attach exec detach list show inventory why plan bind mode pool reload ;;
+	/0) _vnetctl_words_of attach bind exec detach list show inventory why plan mode pool reload ;;
 	attach/0 | why/0 | plan/1) _vnetctl_offer < <(_vnetctl_ask guests) ;;
 	detach/0 | show/0) _vnetctl_offer < <(_vnetctl_ask attachments) ;;
 	detach/1 | show/1) [[ ${args[0]} == */* ]] || _vnetctl_offer < <(_vnetctl_ask attachments "${args[0]}") ;;

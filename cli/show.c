@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "cli/cli.h"
@@ -55,6 +57,24 @@ static void print_effects(const json_t *effects)
 	out_table_end(&t);
 }
 
+/* "yes, 2 queues", "no, guest is not KVM" */
+static void print_vhost(const json_t *a)
+{
+	const char *vhost = out_str(a, "vhost"), *why = out_str(a, "vhostWhy");
+	long long queues = (long long)out_int(a, "vhostQueues", 0);
+	char text[512];
+
+	if (!vhost && !why)
+		return;
+	if (!vhost)
+		snprintf(text, sizeof(text), "not known: %s", why);
+	else if (strcmp(vhost, "on") == 0)
+		snprintf(text, sizeof(text), "yes, %lld queue%s", queues, queues == 1 ? "" : "s");
+	else
+		snprintf(text, sizeof(text), "no, %s", why ? why : "for no known reason");
+	field("vhost", text);
+}
+
 static void print(const json_t *reply)
 {
 	const json_t *a = json_object_get(reply, "attachment");
@@ -81,6 +101,7 @@ static void print(const json_t *reply)
 	field("mac", out_str(a, "mac"));
 	field("vlan", out_vlan(json_object_get(a, "vlan"), text, sizeof(text)));
 	field("handover", out_str(a, "handover"));
+	print_vhost(a);
 	if (out_int(a, "pid", 0) > 0) {
 		snprintf(text, sizeof(text), "%lld", (long long)out_int(a, "pid", 0));
 		field("process", text);

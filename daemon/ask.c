@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looking: list, guests, show, why, plan. Nothing here writes; plan asks the workers for each
+ * Looking: guests, why, plan (look.c: list, show). Nothing here writes; plan asks the workers for each
  * knob's present value, which is a read, and says what attach would do.
  */
 #include <errno.h>
@@ -12,30 +12,6 @@
 #include "lib/json.h"
 
 #define ASK_GET_DEADLINE_MS 10000
-
-/* As it is now: its guest's configuration may have been changed by others. */
-static json_t *attachment_json(const struct attachment *a)
-{
-	const struct guest *g = attachment_guest(a);
-	struct vnet_attachment v = a->v;
-
-	if (g) /* until libvirt was read: as it was last */
-		v.persistent = guest_config_has_nic(g, v.name);
-	return model_attachment_to_json(&v);
-}
-
-void list_run(struct manager *m, reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	json_t *list = json_array();
-	struct vnet_attachment v;
-
-	for (const struct attachment *a = m->attachments->list; a; a = a->next)
-		json_array_append_new(list, attachment_json(a));
-	for (size_t i = 0; i < ATTACHMENTS_MAX && reserved_at(m->attachments, i, &v); i++)
-		json_array_append_new(list, model_attachment_to_json(&v));
-	reply(user, 0, json_pack("{s:o}", "attachments", list), &err);
-}
 
 void guests_run(struct manager *m, reply_fn reply, void *user)
 {
@@ -56,40 +32,6 @@ void guests_run(struct manager *m, reply_fn reply, void *user)
 	      &err);
 }
 
-static json_t *effect_json(const struct effect *e)
-{
-	/* What belongs to the pool stays when the attachment goes. */
-	bool stays = e->knob->owner == KNOB_OF_POOL;
-
-	return json_pack("{s:s,s:s,s:s,s:s,s:s?}", "knob", e->knob->name, "object", e->object,
-			 "before", e->before, "after", e->after, "restore",
-			 stays ? NULL : e->restore);
-}
-
-void show_run(struct manager *m, const struct vnet_request *r, reply_fn reply, void *user)
-{
-	struct vnet_err err = VNET_ERR_INIT;
-	const struct attachment *a = attachment_find(m->attachments, r->guest, r->name);
-	json_t *effects = json_array();
-	struct vnet_attachment v;
-
-	if (!a && !reserved_find(m->attachments, r->guest, r->name, &v)) {
-		json_decref(effects);
-		vnet_err_set(&err, -ENOENT, VNET_E_NOT_FOUND,
-			     "there is no attachment %s/%s: `vnetctl list` shows those there are",
-			     r->guest, r->name);
-		reply(user, err.code, NULL, &err);
-		return;
-	}
-	for (size_t i = 0; a && a->journal && i < a->journal->n; i++) {
-		json_array_append_new(effects, effect_json(&a->journal->effects[i]));
-	}
-	reply(user, 0,
-	      json_pack("{s:o,s:o}", "attachment",
-			a ? attachment_json(a) : model_attachment_to_json(&v), "effects", effects),
-	      &err);
-}
-
 /* ---- why and plan: first the choice ---- */
 
 struct ask {
@@ -102,6 +44,7 @@ struct ask {
 	enum domains_where where;
 	struct plan steps;
 	size_t at;
+	enum vnet_plugin_delivery_kind kind;
 	json_t *verdicts, *warnings, *done;
 };
 
@@ -120,14 +63,21 @@ static void plan_next(struct ask *ask);
 
 static void plan_end(struct ask *ask)
 {
+	static const char *const devices[] = {
+		[VNET_DELIVERY_NONE] = "<interface>",
+		[VNET_DELIVERY_HOSTDEV] = "<interface type='hostdev' managed='no'>",
+		[VNET_DELIVERY_CHARDEV] = "<interface type='vdpa'>",
+		[VNET_DELIVERY_LINK] = "<interface type='ethernet'>",
+		[VNET_DELIVERY_SOCKET] = "<interface type='vhostuser'>",
+		[VNET_DELIVERY_PCI] = "<hostdev managed='no'>",
+	};
 	struct vnet_err err = VNET_ERR_INIT;
 	char text[256];
 
 	snprintf(text, sizeof(text),
-		 "virsh attach-device %s%s%s: <interface type='hostdev' managed='no'>, "
-		 "alias " VNETD_ALIAS_PREFIX "%s",
+		 "virsh attach-device %s%s%s: %s, alias " VNETD_ALIAS_PREFIX "%s",
 		 ask->a.asked.guest, ask->where & IN_LIVE ? " --live" : "",
-		 ask->where & IN_CONFIG ? " --config" : "", ask->a.name);
+		 ask->where & IN_CONFIG ? " --config" : "", devices[ask->kind], ask->a.name);
 	ask_end(ask, 0,
 		json_pack("{s:o,s:O,s:s,s:O,s:O}", "attachment", model_attachment_to_json(&ask->a),
 			  "steps", ask->done, "handover", text, "warnings", ask->warnings,
@@ -193,24 +143,16 @@ static void plan_warn(struct ask *ask, const struct candidate *c)
 	json_array_append_new(ask->warnings, json_string(text));
 }
 
-static int plan_start(struct ask *ask, const struct guest *g, const struct selection *s,
-		      struct vnet_err *err)
+static int plan_mac(struct ask *ask, struct vnet_err *err)
 {
-	const struct candidate *c = s->chosen;
 	struct vnet_attachment *a = &ask->a;
 	char who[128], mac[MAC_STR];
-	int r;
+	bool own = false;
+	int r = attach_own_mac(a, &own, err);
 
-	a->asked = ask->request;
-	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
-	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
-	select_why(s, a->why, sizeof(a->why));
-	select_claim(ask->m, c, a);
-	a->state = AT_RESERVED;
-	a->mac = ask->request.mac;
-	r = attach_name(ask->m, g, &ask->request, a->name, err);
-	if (r < 0)
+	if (r < 0 || own)
 		return r;
+	a->mac = ask->request.mac;
 	if (!ask->request.has_mac)
 		pools_make_mac(ask->m->pools, a->pool, &a->mac);
 	attach_mac_taken(ask->m, &a->mac, &a->pf, NULL, who, sizeof(who));
@@ -218,8 +160,38 @@ static int plan_start(struct ask *ask, const struct guest *g, const struct selec
 		return vnet_err_set(err, -EEXIST, VNET_E_EXISTS,
 				    "MAC %s is taken: %s has it; give another --mac or none",
 				    mac_str(&a->mac, mac), who);
+	return 0;
+}
+
+static int plan_start(struct ask *ask, const struct guest *g, const struct selection *s,
+		      struct vnet_err *err)
+{
+	const struct candidate *c = s->chosen;
+	struct vnet_attachment *a = &ask->a;
+	struct delivery d = { 0 };
+	int r;
+
+	ask->kind = VNET_DELIVERY_HOSTDEV;
+	a->asked = ask->request;
+	snprintf(a->asked.guest, sizeof(a->asked.guest), "%s", g->name);
+	snprintf(a->uuid, sizeof(a->uuid), "%s", g->uuid);
+	select_why(s, a->why, sizeof(a->why));
+	select_claim(ask->m, c, a);
+	a->state = AT_RESERVED;
+	r = attach_name(ask->m, g, &ask->request, a->name, err);
+	if (r < 0)
+		return r;
+	r = plan_mac(ask, err);
+	if (r < 0)
+		return r;
 	plan_warn(ask, c);
-	return select_plan(ask->m, a, g, &ask->steps, err);
+	r = select_plan(ask->m, a, g, &ask->steps, err);
+	/* A VF that is not made yet cannot be delivered. */
+	if (r == 0 && c->kind != VNET_CANDIDATE_VF) {
+		r = select_deliver(ask->m, a, g, &d, err);
+		ask->kind = d.kind;
+	}
+	return r;
 }
 
 static void ask_choose(void *user, int r, struct vnet_err *err)

@@ -10,6 +10,7 @@
  * are never kept: they are in the worker's answer, then in the reply or QEMU's socket.
  */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,10 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 
 	memcpy(nic.name, a->v.name, sizeof(nic.name));
 	nic.queues = (unsigned)options_get_number(a->v.how, "queues", 1, 256, 1);
+	nic.mtu = (unsigned)options_get_number(a->v.how, "mtu", 1, UINT16_MAX, 0);
+	if (options_get(a->v.how, "model", nic.model, sizeof(nic.model)) < 0 ||
+	    strcmp(nic.model, "virtio") == 0)
+		nic.model[0] = '\0';
 	if (is_pci(a) && !has_role(roles, "vfio"))
 		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
 	return qmp_nic_attach(a->owned->who.qmp, &nic, roles, fds, owned_plugged, a, err);
@@ -278,9 +283,10 @@ static json_t *what_json(const struct opens *o)
 
 int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
+	struct vnet_fds none = VNET_FDS_INIT;
 	struct manager *m = a->owner->m;
 	struct delivery d;
-	struct opens opens;
+	struct opens opens = { 0 };
 	int r = select_deliver(m, &a->v, NULL, &d, err);
 
 	if (r == 0)
@@ -302,6 +308,10 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 					 err);
 	if (r < 0)
 		return r;
+	if (!opens.n) { /* QEMU opens its VFIO group by itself */
+		owned_opened(a, 0, NULL, &none, err);
+		return 0;
+	}
 	timing_switch(&a->timing, TIMING_KERNEL);
 	return workers_call_fds(m->workers, "net", "open", what_json(&opens), OPEN_DEADLINE_MS,
 				owned_opened, a, err);
@@ -354,11 +364,11 @@ static void owned_begin(struct manager *m, struct waiter *w)
 	struct vnet_err err = VNET_ERR_INIT;
 	char name[NIC_NAME_MAX];
 	struct attachment *a = NULL;
-	int r = choose_name(m->attachments, &w->request, name, &err);
+	int r;
 
-	if (r == 0 && !(a = attachment_new(m->attachments, &err)))
-		r = err.code;
-	if (r < 0) {
+	if (choose_name(m->attachments, &w->request, name, &err) == 0)
+		a = attachment_new(m->attachments, &err);
+	if (!a) {
 		vnet_err_wrap(&err, "attach %s", w->request.guest);
 		answer_plain(o, err.code, NULL, &err);
 		owned_free(o);

@@ -101,6 +101,18 @@ void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci
 
 /* ---- asked again ---- */
 
+/* A number that was made of queues=auto is what was asked for. */
+static bool same_options(const char *was, const char *asked)
+{
+	char text[OPTION_VALUE_MAX], options[OPTIONS_MAX];
+
+	memcpy(options, asked, sizeof(options));
+	if (options_get(asked, "queues", text, sizeof(text)) > 0 && strcmp(text, "auto") == 0 &&
+	    options_get(was, "queues", text, sizeof(text)) > 0)
+		options_add(options, "queues", text);
+	return strcmp(was, options) == 0;
+}
+
 /* The same request again gets the same answer. */
 static bool same_request(const struct attachment *a, const struct vnet_request *r)
 {
@@ -109,7 +121,8 @@ static bool same_request(const struct attachment *a, const struct vnet_request *
 	return strcmp(was->pool, r->pool) == 0 && was->has_mac == r->has_mac &&
 	       (!r->has_mac || mac_eq(&was->mac, &r->mac)) && was->vlan.id == r->vlan.id &&
 	       was->vlan.qos == r->vlan.qos && was->vlan.proto == r->vlan.proto &&
-	       was->scope == r->scope && was->n_modes == r->n_modes &&
+	       was->scope == r->scope && was->no_fallback == r->no_fallback &&
+	       strcmp(was->options, r->options) == 0 && was->n_modes == r->n_modes &&
 	       memcmp(was->modes, r->modes, sizeof(r->modes)) == 0;
 }
 
@@ -122,6 +135,7 @@ static bool answer_reserved(const struct guest *g, enum domains_where where, str
 	struct vnet_attachment v;
 
 	if (!nic || (where & IN_LIVE) || (r->has_mac && !mac_eq(&r->mac, &nic->mac)) ||
+	    !same_options(nic->options, r->options) ||
 	    (r->pool[0] && strcmp(r->pool, nic->pool) != 0) || r->vlan.id != nic->vlan.id ||
 	    r->vlan.qos != nic->vlan.qos || r->vlan.proto != nic->vlan.proto)
 		return false;

@@ -23,12 +23,31 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
+int attach_own_mac(struct vnet_attachment *v, bool *ret_has, struct vnet_err *err)
+{
+	char own[MAC_STR], addr[PCI_ADDR_STR];
+
+	*ret_has = v->vf_index < 0 && v->pf.set && !mac_is_zero(&v->pf_mac);
+	if (!*ret_has)
+		return 0;
+	if (v->asked.has_mac && !mac_eq(&v->asked.mac, &v->pf_mac))
+		return vnet_err_set(err, -EOPNOTSUPP, VNET_E_FAILED,
+				    "%s goes to the guest with its own MAC, %s: leave out --mac",
+				    pci_addr_str(&v->pf, addr), mac_str(&v->pf_mac, own));
+	v->mac = v->pf_mac;
+	return 0;
+}
+
 /* The MAC that was asked for, refused where it is taken; else one that is not. */
 static int choose_mac(struct attachment *a, struct vnet_err *err)
 {
 	struct manager *m = a->owner->m;
 	char who[ATTACHMENT_ID_MAX + 32], mac[MAC_STR];
+	bool own = false;
+	int r = attach_own_mac(&a->v, &own, err);
 
+	if (r < 0 || own)
+		return r;
 	if (a->v.asked.has_mac) {
 		a->v.mac = a->v.asked.mac;
 		attach_mac_taken(m, &a->v.mac, &a->v.pf, a, who, sizeof(who));

@@ -38,7 +38,8 @@ void attachments_removal_failed(struct attachments *as, const char *uuid, const 
  * detach: {attachment, done, text, residue: [text]}; done false: still detaching. @name ""
  *   where the guest has only one.
  * guests: {guests: [{name, uuid, running}], libvirt}, as known now
- * list: {attachments: [...]}; show: {attachment, effects: [{knob, object, before, after, restore}]}
+ * list: {attachments: [...]}, each with vhost, vhostQueues and vhostWhy as seen just now;
+ * show: {attachment: the same, effects: [{knob, object, before, after, restore}]}
  * why: {guest, verdicts: [{mode, pool, pf, vf, vfIndex, serves, score, chosen, reason}]}
  * plan: {attachment, steps: [{knob, object, owner, before, after, changes}],
  *        handover: text, warnings: [text], verdicts}; touches nothing. */

@@ -3,7 +3,7 @@
 #define VNETD_ATTACHMENT_H
 /*
  * One attachment from the inside, shared by the rooms that move it: attach.c
- * (there), release.c (back), reconcile.c (after a start), ask.c (looking).
+ * (there), release.c (back), reconcile.c (after a start), ask.c and look.c (looking).
  *
  * An attachment is in the ledger from before its claim is chosen until nothing of
  * it is left on the host. At most one operation moves it at a time; `reply` is the
@@ -71,6 +71,9 @@ struct attachment {
 	json_t *residue;       /* of the walk back: texts */
 	bool residue_failed;   /* some of it is not foreign: trying again may help */
 	bool residue_busy;     /* and was EBUSY */
+	char came_back[192];   /* of a whole NIC: what the host has of it again, in words */
+	void (*came_back_done)(struct attachment *a);
+	unsigned came_back_looks;
 };
 
 struct waiter;
@@ -149,6 +152,11 @@ void attachment_detach(struct attachment *a);
  * a->cause where that is set. */
 void attachment_give_back(struct attachment *a);
 
+/* ---- came-back.c ---- */
+/* A whole NIC was taken back: find out what the host has of it now, and say so in the log
+ * and in a->came_back; then @done. */
+void came_back_look(struct attachment *a, void (*done)(struct attachment *a));
+
 /* ---- attach.c ---- */
 /* Where the mode delivered it to: kind, device, how of @d. */
 /* How QEMU comes by it. */
@@ -160,6 +168,8 @@ void attachment_confirm(struct attachment *a);
 /* "" or in words where this MAC is in use on the pool of @pf, or in a guest. */
 void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci_addr *pf,
 		      const struct attachment *self, char *ret, size_t size);
+/* A whole NIC has a MAC of its own, which is @v's then; an error where another is asked. */
+int attach_own_mac(struct vnet_attachment *v, bool *ret_has, struct vnet_err *err);
 /* The guest of @r, and which of its XMLs an attach is about; an error that says what to
  * do where there is none of them. */
 const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,

@@ -297,6 +297,8 @@ static int read_uplink(struct config_uplink *u, const char *word)
 	} else if (strncmp(word, "mgmtdev=", 8) == 0) {
 		u->kind = UPLINK_MGMTDEV;
 		word += 8;
+	} else if (strncmp(word, "pci/", 4) == 0) {
+		u->kind = UPLINK_MGMTDEV; /* no interface has such a name */
 	} else if (equals) {
 		return -EINVAL;
 	} else if (strchr(word, ':')) {
@@ -376,8 +378,8 @@ static const struct config_key keys[] = {
 	  offsetof(struct config, start_wait_sec), 0, 300, .parse = parse_number,
 	  .print = print_number },
 	{ "uplink", CONFIG_POOL, true, NULL,
-	  "an interface, a PCI address (both also as globs), mac=MAC or driver=NAME",
-	  "PFs of the pool: interface, PCI address, mac=PERMANENT-MAC, driver=NAME; globs.",
+	  "an interface, a PCI address (both also as globs), mac=MAC, driver=NAME or mgmtdev=NAME",
+	  "What NICs are taken from: interface, PCI address, mac=, driver=, mgmtdev=; globs.",
 	  .parse = parse_uplink, .print = print_uplink, .clear = clear_uplinks },
 	{ "vfs", CONFIG_POOL, false, "auto", "auto, found, or 1 to 65535",
 	  "VFs of each uplink: made at start (a number), when first needed (auto), never (found).",

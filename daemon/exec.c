@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "daemon/manager.h"
 #include "daemon/server.h"
 #include "lib/json.h"
+#include "lib/options.h"
 
 #define ARGUMENT_MAX 256
 
@@ -47,18 +49,26 @@ static void put(json_t *list, const char *fmt, ...)
 	json_array_append_new(list, json_string(text));
 }
 
-static void put_virtio(json_t *list, const char *n, unsigned queues)
+/* What QEMU itself plays, as the mode delivers it. */
+static void put_played(json_t *list, const struct vnet_attachment *a, unsigned queues)
 {
-	put(list, "-device");
+	int mtu = options_get_number(a->how, "mtu", 1, UINT16_MAX, 0);
+	char model[OPTION_VALUE_MAX], more[64] = "", host_mtu[32] = "";
+
+	if (options_get(a->how, "model", model, sizeof(model)) < 0 || strcmp(model, "virtio") == 0)
+		strcpy(model, "virtio-net-pci");
 	if (queues > 1)
-		put(list, "virtio-net-pci,id=vnetd-%s,netdev=vnetd-%s,mac=@%s.mac,mq=on,vectors=%u",
-		    n, n, n, 2 * queues + 2);
-	else
-		put(list, "virtio-net-pci,id=vnetd-%s,netdev=vnetd-%s,mac=@%s.mac", n, n, n);
+		snprintf(more, sizeof(more), ",mq=on,vectors=%u", 2 * queues + 2);
+	if (mtu > 0)
+		snprintf(host_mtu, sizeof(host_mtu), ",host_mtu=%d", mtu);
+	put(list, "-device");
+	put(list, "%s,id=vnetd-%s,netdev=vnetd-%s,mac=@%s.mac%s%s", model, a->name, a->name,
+	    a->name, more, host_mtu);
 }
 
-static json_t *arguments(const char *n, const json_t *roles, const char *host)
+static json_t *arguments(const struct vnet_attachment *a, const json_t *roles, const char *host)
 {
+	const char *n = a->name;
 	unsigned taps = count_role(roles, "tap");
 	json_t *list = json_array();
 
@@ -71,11 +81,11 @@ static json_t *arguments(const char *n, const json_t *roles, const char *host)
 			    n);
 		else
 			put(list, "tap,id=vnetd-%s,fd%s=@%s.tap,vhost=off", n, s, n);
-		put_virtio(list, n, taps);
+		put_played(list, a, taps);
 	} else if (count_role(roles, "vdpa")) {
 		put(list, "-netdev");
 		put(list, "vhost-vdpa,id=vnetd-%s,vhostfd=@%s.vdpa", n, n);
-		put_virtio(list, n, 1);
+		put_played(list, a, (unsigned)options_get_number(a->how, "queues", 1, 256, 1));
 	} else if (count_role(roles, "vfio")) {
 		put(list, "-object");
 		put(list, "iommufd,id=vnetd-%s-iommufd,fd=@%s.iommufd", n, n);
@@ -103,7 +113,7 @@ void exec_put_arguments(json_t *reply, const struct vnet_attachment *a, const js
 	json_put_str(values, "host", host);
 	json_put(reply, "fds", fds);
 	json_put(reply, "values", values);
-	json_put(reply, "arguments", arguments(a->name, roles, host));
+	json_put(reply, "arguments", arguments(a, roles, host));
 }
 
 /* ---- the calls ---- */

@@ -139,7 +139,8 @@ static bool held_by_bind(const struct manager *m, const struct nic *n, struct he
 /* ---- the host itself ---- */
 
 /* "" or what the host does with this interface, its being up left aside. */
-static void link_uses(const struct host_scan *s, const struct link *l, char *ret, size_t size)
+static void link_uses(const struct host_scan *s, const struct link *l, const char *but, char *ret,
+		      size_t size)
 {
 	const struct link *master = l->master ? host_scan_link(s, l->master) : NULL;
 
@@ -164,7 +165,7 @@ static void link_uses(const struct host_scan *s, const struct link *l, char *ret
 	for (size_t i = 0; i < s->n_links; i++) {
 		const struct link *upper = &s->links[i];
 
-		if (upper->lower != l->ifindex)
+		if (upper->lower != l->ifindex || !strcmp(upper->name, but))
 			continue;
 		snprintf(ret, size, "%s%s%s is on top of %s", upper->kind,
 			 upper->kind[0] ? " " : "", upper->name, l->name);
@@ -181,7 +182,7 @@ static const struct link *used_link(const struct host_scan *s, const struct nic 
 
 		if (!l)
 			continue;
-		link_uses(s, l, ret, size);
+		link_uses(s, l, "", ret, size);
 		if (ret[0])
 			return l;
 	}
@@ -248,6 +249,26 @@ void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char
 
 	if (!used_link(s, pf, ret, size) && held_by_driver(s, pf, &held))
 		snprintf(ret, size, "%s", held.text);
+}
+
+/* "" or what the host, or a guest, does with this interface. @but: one on top of it that does
+ * not count; "" none. True: it has all of it. */
+bool inventory_link_uses(const struct inventory *inv, const struct link *l, const char *but,
+			 char *ret, size_t size)
+{
+	const struct host_scan *s = inventory_scan(inv);
+
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct link *upper = &s->links[i];
+
+		if (upper->lower != l->ifindex || !upper->passthru || !strcmp(upper->name, but))
+			continue;
+		snprintf(ret, size, "%s %s takes all that it receives (passthru)", upper->kind,
+			 upper->name);
+		return true;
+	}
+	link_uses(s, l, but, ret, size);
+	return false;
 }
 
 bool inventory_held(const struct manager *m, const struct nic *n,

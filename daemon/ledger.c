@@ -309,6 +309,8 @@ const struct guest *attachment_guest(const struct attachment *a)
 
 void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret)
 {
+	char text[OPTION_VALUE_MAX];
+
 	memset(ret, 0, sizeof(*ret));
 	snprintf(ret->name, sizeof(ret->name), "%s", a->v.name);
 	snprintf(ret->mode, sizeof(ret->mode), "%s", a->v.mode);
@@ -324,6 +326,10 @@ void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret)
 	ret->kind = a->v.kind;
 	memcpy(ret->device, a->v.device, sizeof(ret->device));
 	memcpy(ret->how, a->v.how, sizeof(ret->how));
+	/* A number from now on: the guest's device is of that many, whatever its CPUs are. */
+	if (options_get(ret->options, "queues", text, sizeof(text)) > 0 &&
+	    strcmp(text, "auto") == 0 && options_get(ret->how, "queues", text, sizeof(text)) > 0)
+		options_add(ret->options, "queues", text);
 }
 
 /* ---- waiting for the list of guests ---- */

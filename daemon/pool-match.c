@@ -57,6 +57,8 @@ static bool matches(const struct match *m, const struct uplink *t, const struct 
 
 	switch (u->kind) {
 	case UPLINK_NAME:
+		if (t->kind == VNET_UPLINK_MGMTDEV) /* "vdpasim_net" */
+			return u->exact && strcmp(u->word, t->key) == 0;
 		/* A glob means NICs: what hangs from one is named, or is none. */
 		return t->link[0] && (u->exact || is_pci(t)) && fnmatch(u->word, t->link, 0) == 0;
 	case UPLINK_ADDRESS:

@@ -121,7 +121,7 @@ static void find_wanted(struct pool_start *s)
 		if (pool->disabled || (!also && (!pool->configured || pool->set.vfs <= 0)))
 			continue;
 		for (size_t k = 0; k < pool->n_uplinks; k++) {
-			if (pool->uplinks[k].vfs <= 0)
+			if (pool->uplinks[k].kind == VNET_UPLINK_PF && pool->uplinks[k].vfs <= 0)
 				want(s, pool, &pool->uplinks[k]);
 		}
 	}

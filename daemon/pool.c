@@ -80,6 +80,11 @@ const struct pool *pools_at(const struct pools *p, size_t i)
 	return i < p->n ? &p->at[i] : NULL;
 }
 
+static bool is_called(const struct uplink *u, const char *name)
+{
+	return name && (strcmp(u->key, name) == 0 || (u->link[0] && strcmp(u->link, name) == 0));
+}
+
 /* Walk over all uplinks: the one at @address, or with that key or interface. */
 static const struct uplink *find_uplink(const struct pools *p, const struct pci_addr *address,
 					const char *name, const struct pool **ret_pool)
@@ -88,9 +93,8 @@ static const struct uplink *find_uplink(const struct pools *p, const struct pci_
 		for (size_t k = 0; k < p->at[i].n_uplinks; k++) {
 			const struct uplink *u = &p->at[i].uplinks[k];
 
-			if (name ? strcmp(u->key, name) != 0 &&
-					    (!u->link[0] || strcmp(u->link, name) != 0)
-				 : !u->pf.set || !pci_addr_eq(&u->pf, address))
+			if (!is_called(u, name) &&
+			    !(address && u->pf.set && pci_addr_eq(&u->pf, address)))
 				continue;
 			if (ret_pool)
 				*ret_pool = &p->at[i];

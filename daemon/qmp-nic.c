@@ -272,13 +272,17 @@ static void add_vdpa(struct attach *a, const struct names *n)
 		 -1, "netdev_del", json_pack("{s:s}", "id", n->id));
 }
 
-static json_t *virtio(const struct names *n, const struct qmp_nic *nic)
+/* What QEMU itself plays. */
+static json_t *played(const struct names *n, const struct qmp_nic *nic)
 {
 	unsigned queues = n->n_tap ? n->n_tap : nic->queues;
+	const char *driver = nic->model[0] ? nic->model : "virtio-net-pci";
 	char mac[MAC_STR];
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s}", "driver", "virtio-net-pci", "id", n->id,
-			      "netdev", n->id, "mac", mac_str(&nic->mac, mac));
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s}", "driver", driver, "id", n->id, "netdev", n->id,
+			      "mac", mac_str(&nic->mac, mac));
 
+	if (nic->mtu)
+		json_put_int(j, "host_mtu", nic->mtu);
 	if (queues > 1) {
 		json_put_bool(j, "mq", true);
 		json_put_int(j, "vectors", 2 * (int64_t)queues + 2);
@@ -317,7 +321,7 @@ static int add_device(struct attach *a, const struct qmp_nic *nic, const struct 
 		add_tap(a, n);
 	else if (vdpa)
 		add_vdpa(a, n);
-	device = tap || vdpa ? virtio(n, nic) : vfio(a, n, nic);
+	device = tap || vdpa ? played(n, nic) : vfio(a, n, nic);
 	if (nic->bus[0])
 		json_put_str(device, "bus", nic->bus);
 	else

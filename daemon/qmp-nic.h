@@ -20,6 +20,8 @@ struct qmp_nic {
 	char host[PCI_ADDR_STR];
 	char bus[32]; /* "": an empty PCIe root port, where it has one with an id, or its default */
 	unsigned queues; /* of vdpa; a tap has as many as descriptors */
+	char model[16];	 /* of a tap, as QEMU calls the device; "": virtio */
+	unsigned mtu;	 /* that virtio tells the guest; 0: none */
 };
 
 /* The answer comes once, never from within the call. r < 0 and what became of it:

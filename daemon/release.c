@@ -51,9 +51,12 @@ static void release_text(const struct attachment *a, char *buf, size_t size)
 static void release_reply(struct attachment *a)
 {
 	struct vnet_err err = VNET_ERR_INIT;
-	char id[ATTACHMENT_ID_MAX], text[REASON_MAX];
+	char id[ATTACHMENT_ID_MAX], text[REASON_MAX], end[sizeof(a->came_back) + 64];
 
 	release_text(a, text, sizeof(text));
+	snprintf(end, sizeof(end), " is detached%s%s%s",
+		 a->residue_failed ? ", but not all could be put back" : "",
+		 a->came_back[0] ? "; " : "", a->came_back);
 	if (a->cause.code) {
 		err = a->cause;
 		if (text[0]) {
@@ -69,11 +72,20 @@ static void release_reply(struct attachment *a)
 	attachment_reply(a, 0,
 			 json_pack("{s:o,s:b,s:s+,s:O}", "attachment",
 				   model_attachment_to_json(&a->v), "done", 1, "text",
-				   attachment_id(a, id),
-				   a->residue_failed ? " is detached, but not all could be put back"
-						     : " is detached",
-				   "residue", a->residue),
+				   attachment_id(a, id), end, "residue", a->residue),
 			 &err);
+}
+
+/* Nothing of it is left on the host. */
+static void release_end(struct attachment *a)
+{
+	struct attachments *as = a->owner;
+
+	a->v.state = AT_GONE;
+	release_reply(a);
+	inventory_changed(as->m->inventory);
+	attachment_drop(a);
+	reconcile_released(as);
 }
 
 static void release_done(void *user, int r, struct vnet_err *err)
@@ -101,13 +113,12 @@ static void release_done(void *user, int r, struct vnet_err *err)
 		release_reply(a);
 		memset(&a->cause, 0, sizeof(a->cause));
 		hooks_look(as);
+		reconcile_released(as);
+	} else if (a->v.pf.set && a->v.vf_index < 0 && a->journal && a->journal->n) {
+		came_back_look(a, release_end);
 	} else {
-		a->v.state = AT_GONE;
-		release_reply(a);
-		inventory_changed(as->m->inventory);
-		attachment_drop(a);
+		release_end(a);
 	}
-	reconcile_released(as);
 }
 
 static void on_residue(void *user, bool foreign, const struct vnet_err *err)

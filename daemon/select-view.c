@@ -156,6 +156,31 @@ static void view_making(struct view *v, const struct offer *o, const struct nic 
 		 v->nic.link, v->host_use, o->pool->name);
 }
 
+/* What is to be put on an interface finds there what is on it already: all of it may be
+ * taken, or it may have to be taken as a whole itself. */
+static void view_link_use(struct view *v, struct manager *m, const struct uplink *u,
+			  const struct vnet_attachment *self)
+{
+	const struct link *link = host_scan_link(inventory_scan(m->inventory), u->ifindex);
+	const struct vnet_attachment *a;
+	char use[REASON_MAX] = "", id[ATTACHMENT_ID_MAX];
+
+	a = u->pf.set ? attachments_holder(m->attachments, &u->pf, -1) : NULL;
+	if (a && a != self)
+		snprintf(v->in_use, sizeof(v->in_use), "attachment %s has all of it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+	else if (link && inventory_link_uses(m->inventory, link, v->claim, use, sizeof(use)))
+		snprintf(v->in_use, sizeof(v->in_use), "%s", use);
+	for (size_t i = 0; (a = attachments_at(m->attachments, i)); i++) {
+		if (a == self || a->state == AT_GONE || a->vf_index >= 0 ||
+		    strcmp(a->uplink, u->key) != 0)
+			continue;
+		snprintf(use, sizeof(use), "attachment %s is on it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+	}
+	snprintf(v->host_use, sizeof(v->host_use), "%s", use);
+}
+
 static void view_link(struct view *v, const struct host_scan *s, const struct link *link)
 {
 	const struct link *master = link && link->master ? host_scan_link(s, link->master) : NULL;
@@ -244,7 +269,7 @@ static const struct vlan *vlan_of(const struct offer *o, const struct vnet_reque
 {
 	if (self && self->mode[0])
 		return &self->vlan;
-	return r->vlan.id || !o->pool ? &r->vlan : &o->pool->set.vlan;
+	return r->vlan.id ? &r->vlan : &o->pool->set.vlan;
 }
 
 static void view_request(struct view *v, const struct manager *m, const struct offer *o,
@@ -278,7 +303,7 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 
 	memset(v, 0, sizeof(*v));
 	v->nic.struct_size = sizeof(v->nic);
-	v->nic.pool = o->pool ? o->pool->name : "";
+	v->nic.pool = o->pool->name;
 	v->nic.candidate = o->kind;
 	v->nic.uplink_kind = u ? u->kind : VNET_UPLINK_NONE;
 	v->nic.uplink = u ? u->key : "";
@@ -289,6 +314,8 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	if (u && u->pf.set)
 		view_pci(v, m, o, r, self);
 	view_request(v, m, o, r, self);
+	if (u && u->ifindex && o->kind == VNET_CANDIDATE_LINK)
+		view_link_use(v, m, u, self);
 	if (u && u->kind == VNET_UPLINK_MGMTDEV)
 		view_mgmtdev(v, m, u->key, self);
 	v->nic.in_use = v->in_use;

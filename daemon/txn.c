@@ -160,6 +160,19 @@ static int forward_journal_and_set(struct txn *t, struct vnet_err *err)
 	return txn_call(t, "set", e->knob, e->object, e->after, forward_was_set, err);
 }
 
+/* What vnetd made itself has no past to go back to: somebody's value may have got in between
+ * (a driver that took the new device), and would hold up its being taken away. */
+static bool is_our_make(const struct journal *j, const char *object)
+{
+	for (size_t i = 0; i < j->n; i++) {
+		const struct effect *e = &j->effects[i];
+
+		if (strcmp(e->object, object) == 0 && strcmp(e->before, KNOB_ABSENT) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void forward_got(void *user, int r, const json_t *result, struct vnet_err *err)
 {
 	struct txn *t = user;
@@ -173,8 +186,8 @@ static void forward_got(void *user, int r, const json_t *result, struct vnet_err
 		forward_fail(t, err);
 		return;
 	}
-	snprintf(e->restore, sizeof(e->restore), "%s",
-		 t->idle && e->knob->idle ? e->knob->idle : e->before);
+	so = e->knob->idle && (t->idle || is_our_make(t->journal, e->object));
+	snprintf(e->restore, sizeof(e->restore), "%s", so ? e->knob->idle : e->before);
 	so = e->knob->matches(e->after, e->before);
 	if (t->confirm)
 		r = so ? 0 : txn_call(t, "set", e->knob, e->object, e->after, forward_was_set, err);

@@ -6,6 +6,8 @@
  *	{id, op: "set", args: {knob, object, value}}	{value}, as read back afterwards
  *	{id, op: "nics"}				host_nics_to_json()
  *	{id, op: "holders"}				host_holders_to_json()
+ *	{id, op: "queues", args: {interfaces: [NAME]}}	{users: [{pid, interface, queues, vhost}],
+ *							 masters: {NAME: NAME or ""}}
  *	{id, op: "free", args: {knob, object}}	{}, an error where somebody has it
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *	{id, op: "ovs"}					ovs_scan()
@@ -139,6 +141,19 @@ static int op_holders(struct worker *w, const json_t *args, json_t **ret, struct
 	return r;
 }
 
+static int op_queues(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
+{
+	const json_t *names = json_object_get(args, "interfaces"), *name;
+	size_t i;
+
+	json_array_foreach (names, i, name) {
+		if (!json_is_string(name) || !is_ifname(json_string_value(name)))
+			return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+					    "interfaces: not all are names");
+	}
+	return host_queues_json(w->kernel, names, ret, err);
+}
+
 static int op_vfs(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
 {
 	struct host_scan s = { 0 };
@@ -186,9 +201,10 @@ static const struct {
 	op_fn fn;
 	op_fds_fn fds_fn; /* instead */
 } ops[] = {
-	{ "get", op_get, NULL }, { "set", op_set, NULL },	    { "nics", op_nics, NULL },
-	{ "vfs", op_vfs, NULL }, { "holders", op_holders, NULL },   { "free", op_free, NULL },
-	{ "ovs", op_ovs, NULL }, { "mgmtdevs", op_mgmtdevs, NULL }, { "open", NULL, op_open },
+	{ "get", op_get, NULL },       { "set", op_set, NULL },		  { "nics", op_nics, NULL },
+	{ "vfs", op_vfs, NULL },       { "holders", op_holders, NULL },	  { "free", op_free, NULL },
+	{ "ovs", op_ovs, NULL },       { "mgmtdevs", op_mgmtdevs, NULL }, { "open", NULL, op_open },
+	{ "queues", op_queues, NULL },
 };
 
 static int run(struct worker *w, const json_t *msg, json_t **ret, struct vnet_fds *ret_fds,

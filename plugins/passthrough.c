@@ -5,6 +5,7 @@
  */
 #include "kit-vfio.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SCORE 50
@@ -37,6 +38,7 @@ static int is_free(const struct vnet_plugin_host *host, const struct vnet_plugin
 static int whole_probe(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		       const struct vnet_plugin_request *request, struct vnet_plugin_verdict *ret)
 {
+	char gone[96] = "";
 	int bound = nic->pf_driver[0] && strncmp(nic->pf_driver, "vfio", 4) != 0;
 
 	if (!is_free(host, nic, ret))
@@ -50,9 +52,13 @@ static int whole_probe(const struct vnet_plugin_host *host, const struct vnet_pl
 	}
 	if (!vfio_isolates(host, nic, nic->pf, ret))
 		return 0;
+	if (nic->link[0])
+		snprintf(gone, sizeof(gone),
+			 "; the host has no interface %s meanwhile, whatever configures it",
+			 nic->link);
 	host->verdict(ret, bound ? SCORE : SCORE_UNBOUND,
-		      "%s is free%s%s%s; the guest sees its own MAC address%s", nic->pf,
-		      bound ? " (on " : "", bound ? nic->pf_driver : "", bound ? ")" : "",
+		      "%s is free%s%s%s%s; the guest sees its own MAC address%s", nic->pf,
+		      bound ? " (on " : "", bound ? nic->pf_driver : "", bound ? ")" : "", gone,
 		      nic->intr_remap == 0 ? "; unsafe: no interrupt remapping" : "");
 	return 0;
 }

@@ -74,7 +74,7 @@ struct vnet_plugin_nic {
 	int link_mtu;	      /* bytes; 0 unknown */
 	const char *master;   /* the bridge, bond or switch that link is in; "" none */
 	int vlan_filtering;   /* of a Linux bridge: 1 yes, 0 no */
-	const char *host_use; /* what the host itself uses link for, in words; "" nothing */
+	const char *host_use; /* what link is used for already, in words; "" nothing */
 
 	/* ---- a PCI function ---- */
 	const char *pf;		/* address of the PF or NIC; "" it is none */

@@ -135,6 +135,16 @@ static int captured_netdev_holder(struct kernel *k, const struct netdev *d, stru
 	return 0;
 }
 
+static int captured_queue_users(struct kernel *k, struct queue_user **ret, size_t *ret_n,
+				struct vnet_err *err)
+{
+	(void)k;
+	(void)err;
+	*ret = NULL;
+	*ret_n = 0;
+	return 0;
+}
+
 static int captured_port_get(struct kernel *k, const struct netdev *d, struct port *ret,
 			     struct vnet_err *err)
 {
@@ -272,6 +282,7 @@ static const struct kernel_ops captured_ops = {
 	.netdev_del = captured_netdev_add,
 	.netdev_set = captured_netdev_set,
 	.netdev_holder = captured_netdev_holder,
+	.queue_users = captured_queue_users,
 	.port_get = captured_port_get,
 	.port_set = captured_port_set,
 	.holders = captured_holders,

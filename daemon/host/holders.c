@@ -94,7 +94,7 @@ static void read_guest(int procfd, struct holder *h)
 }
 
 /* Another worker of this daemon: it holds a group for the moment of an unbind. */
-static bool is_sibling(int procfd)
+bool holders_is_sibling(int procfd)
 {
 	char buf[512];
 	const char *p;
@@ -163,7 +163,7 @@ static int scan_process(struct kernel *k, pid_t pid, struct host_scan *s)
 		if (procfd < 0) {
 			snprintf(path, sizeof(path), "proc/%d", (int)pid);
 			procfd = openat(k->rootfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (procfd < 0 || is_sibling(procfd))
+			if (procfd < 0 || holders_is_sibling(procfd))
 				return 0;
 		}
 		r = add_holder(s, procfd, &h);

@@ -22,6 +22,19 @@ int holders_of_queue(struct kernel *k, const struct netdev *d, struct holder *re
 bool holders_is_queue(const char *target, const struct netdev *d);
 bool holders_fdinfo_is_of(const char *fdinfo, const char *name);
 
+/* ---- queue-users.c ---- */
+
+/* All processes' queues of all of them; *ret is malloced. */
+int holders_queue_users(struct kernel *k, struct queue_user **ret, size_t *ret_n,
+			struct vnet_err *err);
+/* What a /proc/PID/fd link is to; of a macvtap's node *ret_ifindex is set. */
+enum queue_node { QUEUE_NODE_OTHER, QUEUE_NODE_TUN, QUEUE_NODE_MACVTAP, QUEUE_NODE_VHOST };
+enum queue_node holders_queue_node(const char *target, int *ret_ifindex);
+/* The tap that a queue's fdinfo names; false: none (yet). */
+bool holders_fdinfo_name(const char *fdinfo, char ret[static IF_NAMESIZE]);
+/* Another worker of this daemon? */
+bool holders_is_sibling(int procfd);
+
 /* "qemu-system-x86 (pid 812, guest vm1)" */
 #define HOLDER_STR 256
 const char *holder_str(const struct holder *h, char buf[static HOLDER_STR]);

@@ -4,10 +4,9 @@
  * slow: making VFs sleeps 100 ms and more, and failing to sleeps seconds; a VFIO
  * open, unbind or reset takes some 110 ms, one after the other below one port; a PF's
  * driver sleeps while it starts, and then its interface is waited for up to 5 s; a VF
- * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s.
- * Open vSwitch is waited for no longer than 14 s in one set, going back included.
  * that resets holds its PF's netlink call for up to 800 ms, and is asked for 3 s; a
- * vDPA management device may come 5 s after its driver.
+ * vDPA management device may come 5 s after its driver. Open vSwitch is waited for no
+ * longer than 14 s in one set, going back included.
  */
 #include <string.h>
 

@@ -79,6 +79,7 @@ struct link {
 	int routes; /* main-table routes through it, other than link-local and its own subnets */
 	bool tap_persistent;
 	bool vlan_filtering; /* a bridge that heeds its ports' VLANs */
+	bool passthru;	     /* a macvtap or macvlan that has all of its lower */
 };
 
 /* Attributes that a PF's driver reports for one VF (IFLA_VF_INFO). */
@@ -100,6 +101,16 @@ struct holder {
 	int iommu_group;	    /* /dev/vfio/G: the whole group; -1 otherwise */
 	int vfio_dev;		    /* /dev/vfio/devices/vfioN; -1 otherwise */
 	char node[48];		    /* the path, for the text */
+};
+
+/* A process with queues of a tap or macvtap, from /proc/PID/fd. A vhost-net descriptor does
+ * not say which queue it serves, so these are of the process. */
+struct queue_user {
+	pid_t pid;
+	char name[IF_NAMESIZE]; /* "" as long as only ifindex is known */
+	int ifindex;		/* of a macvtap, else 0 */
+	unsigned queues;	/* of this interface that it has open */
+	unsigned vhost;		/* /dev/vhost-net that it has open */
 };
 
 #define VDPA_NAME_MAX 32

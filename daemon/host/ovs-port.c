@@ -4,9 +4,11 @@
  * transaction changes the rows and counts next_cfg up; once cur_cfg has got there
  * too, ovs-vswitchd has done what it could, and says in the interface's row what
  * came of it. A port that it could not make is taken out again.
+ *
+ * A row outlives the server, the interface and a reboot: where nobody answers, nobody
+ * knows whether it is there, and that is an error, not its absence.
  */
 #include "daemon/host/ovs-port.h"
-#include "daemon/host/backend.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -94,8 +96,8 @@ int ovs_port_get(struct kernel *k, const char *object, char ret[static KNOB_VALU
 	int r = check_object(object, err);
 
 	if (r == 0)
-		r = open_if_there(k, LOOK_MS, &o, err);
-	if (r > 0)
+		r = ovsdb_open(k, LOOK_MS, &o, err);
+	if (r == 0)
 		r = look(o, object, &f, err);
 	if (r < 0)
 		return r;
@@ -347,9 +349,9 @@ static int remove_port(struct kernel *k, const char *name, unsigned ask_ms, unsi
 	_cleanup_ovsdb_ struct ovsdb *o = NULL;
 	struct ovs_found f = { 0 };
 	int64_t cfg = 0;
-	int r = open_if_there(k, ask_ms + seen_ms, &o, err);
+	int r = ovsdb_open(k, ask_ms + seen_ms, &o, err);
 
-	if (r > 0)
+	if (r == 0)
 		r = look(o, name, &f, err);
 	if (r < 0 || !f.uuid[0])
 		return r;

@@ -18,38 +18,19 @@
 
 bool holders_is_queue(const char *target, const struct netdev *d)
 {
-	static const char gone[] = " (deleted)";
-	const char *base = strrchr(target, '/');
-	char tap[32];
-	size_t len;
+	int ifindex = 0;
 
-	if (!base || *target != '/')
-		return false;
-	base++;
-	len = strlen(base);
-	if (len > strlen(gone) && !strcmp(base + len - strlen(gone), gone))
-		len -= strlen(gone);
 	if (!strcmp(d->link.kind, "macvtap"))
-		snprintf(tap, sizeof(tap), "tap%d", d->link.ifindex);
-	else
-		strcpy(tap, "tun");
-	return len == strlen(tap) && !strncmp(base, tap, len);
+		return holders_queue_node(target, &ifindex) == QUEUE_NODE_MACVTAP &&
+		       ifindex == d->link.ifindex;
+	return holders_queue_node(target, &ifindex) == QUEUE_NODE_TUN;
 }
 
 bool holders_fdinfo_is_of(const char *fdinfo, const char *name)
 {
-	static const char key[] = "iff:";
-	const char *p = fdinfo;
+	char is[IF_NAMESIZE];
 
-	while (p && strncmp(p, key, strlen(key)) != 0) {
-		p = strchr(p, '\n');
-		p = p ? p + 1 : NULL;
-	}
-	if (!p)
-		return false;
-	p += strlen(key);
-	p += strspn(p, " \t");
-	return strcspn(p, "\n") == strlen(name) && !strncmp(p, name, strlen(name));
+	return holders_fdinfo_name(fdinfo, is) && !strcmp(is, name);
 }
 
 /* A macvtap's node is its own; /dev/net/tun is every tap's. */

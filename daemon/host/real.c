@@ -220,6 +220,7 @@ static const struct kernel_ops real_ops = {
 	.netdev_del = real_netdev_del,
 	.netdev_set = real_netdev_set,
 	.netdev_holder = holders_of_queue,
+	.queue_users = holders_queue_users,
 	.port_get = real_port_get,
 	.port_set = real_port_set,
 	.holders = holders_scan,

@@ -16,14 +16,25 @@
 #define REFUSED \
 	"internal error: unable to execute QEMU command 'device_add': vfio: failed to open the group"
 
+void fake_how(const struct guest *g, const char *how, char ret[static OPTIONS_MAX])
+{
+	char queues[8] = "1", vhost[8] = "off";
+
+	options_get(how, "queues", queues, sizeof(queues));
+	options_get(how, "vhost", vhost, sizeof(vhost));
+	snprintf(ret, OPTIONS_MAX, "queues=%s vhost=%s", queues, g->kvm ? vhost : "off");
+}
+
 static int hold(const struct fake_place *f, const struct guest *g, const struct guest_nic *nic,
 		struct vnet_err *err)
 {
+	char how[OPTIONS_MAX];
 	int r;
 
 	if (faccessat(f->dirfd, "fake.json", F_OK, 0) < 0)
 		return 0; /* guests without a kernel */
-	r = fake_kernel_hold_device(f->arg, nic->kind, nic->device, QEMU_PID, g->name, err);
+	fake_how(g, nic->how, how);
+	r = fake_kernel_hold_device(f->arg, nic->kind, nic->device, how, QEMU_PID, g->name, err);
 	if (r < 0)
 		vnet_err_wrap(err, "libvirt: attach %s to guest %s", nic->name, g->name);
 	return r < 0 ? -EIO : 0;

@@ -12,6 +12,9 @@ struct fake_place {
 	int guests; /* guests/ in it, -1: libvirt is down */
 };
 
+/* "queues=2 vhost=on": what libvirt opens for it. No vhost where QEMU itself runs the
+ * guest's instructions. */
+void fake_how(const struct guest *g, const char *how, char ret[static OPTIONS_MAX]);
 /* @file: the guest's, without .xml. */
 int fake_attach(const struct fake_place *f, const char *file, enum domains_where where,
 		const struct guest_nic *nic, struct vnet_err *err);

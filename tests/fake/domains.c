@@ -328,6 +328,19 @@ static bool look(const struct fake_domains *f, const char *name, struct seen *re
 	return true;
 }
 
+/* Of our metadata: what its XML says of queues. */
+static const char *how_of(const struct guest *g, const struct guest_hostdev *h)
+{
+	size_t prefix = strlen(VNETD_ALIAS_PREFIX);
+
+	for (size_t i = 0; i < g->n_nics; i++) {
+		if (strncmp(h->alias, VNETD_ALIAS_PREFIX, prefix) == 0 &&
+		    strcmp(h->alias + prefix, g->nics[i].name) == 0)
+			return g->nics[i].how;
+	}
+	return "";
+}
+
 /* A guest that starts opens its devices. */
 static void open_devices(const struct fake_domains *f, const char *file)
 {
@@ -337,10 +350,13 @@ static void open_devices(const struct fake_domains *f, const char *file)
 	if (guest_file_load(f->at.guests, file, &g, &err) < 0)
 		return;
 	for (size_t i = 0; i < g.n_hostdevs; i++) {
-		if (g.active && g.hostdevs[i].live &&
-		    faccessat(f->at.dirfd, "fake.json", F_OK, 0) == 0)
-			fake_kernel_hold_device(f->at.arg, g.hostdevs[i].kind, g.hostdevs[i].device,
-						QEMU_PID, g.name, &err);
+		const struct guest_hostdev *h = &g.hostdevs[i];
+		char how[OPTIONS_MAX];
+
+		if (!g.active || !h->live || faccessat(f->at.dirfd, "fake.json", F_OK, 0) < 0)
+			continue;
+		fake_how(&g, how_of(&g, h), how);
+		fake_kernel_hold_device(f->at.arg, h->kind, h->device, how, QEMU_PID, g.name, &err);
 	}
 	guest_done(&g);
 }

@@ -128,6 +128,8 @@ int fake_fault(struct fake *f, const char *op, bool is_write)
 {
 	struct verdict v = judge(f, op, is_write);
 
+	if (v.hang && is_write)
+		fake_log(f, "hangs", op, "", 0, true);
 	while (v.hang) {
 		int r = fake_wait(f);
 

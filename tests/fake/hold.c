@@ -9,6 +9,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/options.h"
 #include "tests/fake/kernel.h"
 #include "tests/fake/priv.h"
 
@@ -111,8 +112,21 @@ static int add_holder(struct fake *f, const char *bdf, pid_t pid, const char *gu
 	return 0;
 }
 
-int fake_kernel_hold_device(const char *dir, enum delivery_kind kind, const char *device, pid_t pid,
-			    const char *guest, struct vnet_err *err)
+/* Its queues, and the kernel's own hands for each. */
+static void put_queues(struct fake *f, const char *how)
+{
+	json_t *rows = json_object_get(f->doc, "holders");
+	json_t *row = json_array_get(rows, json_array_size(rows) - 1);
+	int queues = options_get_number(how, "queues", 1, 256, 1);
+	char vhost[8] = "";
+
+	options_get(how, "vhost", vhost, sizeof(vhost));
+	json_put_int(row, "queues", queues);
+	json_put_int(row, "vhost", strcmp(vhost, "on") == 0 ? queues : 0);
+}
+
+int fake_kernel_hold_device(const char *dir, enum delivery_kind kind, const char *device,
+			    const char *how, pid_t pid, const char *guest, struct vnet_err *err)
 {
 	const char *field = "";
 	char value[FAKE_PATH_MAX];
@@ -126,6 +140,8 @@ int fake_kernel_hold_device(const char *dir, enum delivery_kind kind, const char
 		r = add_holder(&f, value, pid, guest);
 	else if (r > 0)
 		add_row(&f, field, value, pid, guest);
+	if (r > 0 && strcmp(field, "interface") == 0)
+		put_queues(&f, how);
 	fake_end(&f);
 	close_fd(f.rootfd);
 	return kernel_says(err, r < 0 ? r : 0, "open", device);
@@ -136,7 +152,8 @@ int fake_kernel_hold(const char *dir, const struct pci_addr *addr, pid_t pid, co
 {
 	char bdf[PCI_ADDR_STR];
 
-	return fake_kernel_hold_device(dir, DL_HOSTDEV, pci_addr_str(addr, bdf), pid, guest, err);
+	return fake_kernel_hold_device(dir, DL_HOSTDEV, pci_addr_str(addr, bdf), "", pid, guest,
+				       err);
 }
 
 int fake_kernel_release_row(const char *dir, const char *field, const char *value,

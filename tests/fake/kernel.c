@@ -467,6 +467,7 @@ static const struct kernel_ops fake_ops = {
 	.netdev_del = fake_netdev_del,
 	.netdev_set = fake_netdev_set,
 	.netdev_holder = fake_netdev_holder,
+	.queue_users = fake_queue_users,
 	.port_get = fake_port_get,
 	.port_set = fake_port_set,
 	.holders = fake_holders,

@@ -14,7 +14,8 @@
  *	  holders	[{address, pid, comm, guest, cdev, uio}]: who has a function open by
  *			VFIO; cdev: by its device node, uio: by that of UIO, else by its
  *			group. Instead of address: interface, a queue of that tap or
- *			macvtap; node, that node: "/dev/vhost-vdpa-0"
+ *			macvtap, with queues and vhost, numbers of descriptors; node, that
+ *			node: "/dev/vhost-vdpa-0"
  *	  netdevs	{INTERFACE: {multiQueue, ip, mode, defaultPvid, port}}: what links
  *			do not say of taps, macvtaps and bridges; port: {pvid, trunk,
  *			isolated} of one that is in a bridge, "10,20-30" its tagged VLANs
@@ -36,7 +37,8 @@
  *	  PATTERN ERRNO [COUNT]	the operation fails (fnmatch; the next COUNT times)
  *	  silent PATTERN [COUNT]	it says yes and does nothing
  *	  nth N ERRNO		the Nth write from now on fails, whatever it is
- *	  hang PATTERN		it does not return while the line is there
+ *	  hang PATTERN		it does not return while the line is there; a write is
+ *				logged once more before, with the OP "hangs"
  *	  die PATTERN		the process is killed by it; once
  *
  * A script that changes fake.json holds the lock: flock DIR/fake.lock COMMAND.
@@ -45,7 +47,7 @@
  * Operations: write:PATH, vf_set:{mac,vlan,trust,spoofchk}:PF/vfN, link_up:NAME,
  * netdev_add:NAME, netdev_del:NAME, netdev_set:{mac,mtu,master}:NAME,
  * port_set:{vlans,isolated}:NAME; and looks, which are not logged: fence:GROUP, links,
- * holders, vf_get:PF, netdev_get:NAME, netdev_holder, port_get:NAME. Written values:
+ * holders, vf_get:PF, netdev_get:NAME, netdev_holder, queue_users, port_get:NAME. Written values:
  * "tap one", "tap many", "macvtap on IFINDEX mode MODE"; of VLANs "PVID/TRUNK". As on the real kernel, taking away a
  * fence:GROUP, open:NODE, queue:NAME, by_fds:NAME, iommufd_own, links, holders, vf_get:PF. As on the real kernel, taking away a
  * VFIO device that somebody holds does not return until it is let go.
@@ -59,9 +61,10 @@
  * is fenced; -ENOENT: not bound to VFIO; -EPERM: the group is not viable. */
 int fake_kernel_hold(const char *dir, const struct pci_addr *addr, pid_t pid, const char *guest,
 		     struct vnet_err *err);
-/* The same of any device as a guest's XML names it; of a socket it opens nothing. */
-int fake_kernel_hold_device(const char *dir, enum delivery_kind kind, const char *device, pid_t pid,
-			    const char *guest, struct vnet_err *err);
+/* The same of any device as a guest's XML names it; of a socket it opens nothing. @how of
+ * an interface: "queues=2 vhost=on". */
+int fake_kernel_hold_device(const char *dir, enum delivery_kind kind, const char *device,
+			    const char *how, pid_t pid, const char *guest, struct vnet_err *err);
 /* Is the row of holders with @value in @field ("address", "interface", "node") that of this
  * device? */
 bool fake_kernel_is_row(const char *dir, enum delivery_kind kind, const char *device,

@@ -197,6 +197,7 @@ static int add(struct fake *f, struct host_scan *s, const void *arg)
 	new.ifindex = take_number(f, "nextIfindex", 100);
 	new.lower = want->link.lower;
 	new.tap_persistent = tap;
+	new.passthru = !tap && !strcmp(want->mode, "passthru");
 	mac_generate(&new.mac);
 	s->links[s->n_links++] = new;
 	save(f, s);
@@ -359,6 +360,51 @@ int fake_netdev_holder(struct kernel *k, const struct netdev *d, struct holder *
 	}
 	fake_end_look(&f);
 	return row != NULL;
+}
+
+/* As many descriptors as that QEMU has, whichever tap they are for: all guests of the fake
+ * libvirt have one pid. */
+static unsigned vhost_of(const json_t *rows, const json_t *of)
+{
+	const json_t *row;
+	json_int_t n = 0;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		if (json_equal(json_object_get(row, "pid"), json_object_get(of, "pid")) &&
+		    !strcmp(text_of(row, "guest"), text_of(of, "guest")))
+			n += json_integer_value(json_object_get(row, "vhost"));
+	}
+	return (unsigned)n;
+}
+
+int fake_queue_users(struct kernel *k, struct queue_user **ret, size_t *ret_n, struct vnet_err *err)
+{
+	struct fake f = { .rootfd = k->rootfd, .lockfd = -1 };
+	const json_t *rows, *row;
+	size_t i;
+	int r = fake_begin(&f);
+
+	if (r == 0 && (r = fake_fault(&f, "queue_users", false)) < 0)
+		fake_end_look(&f);
+	if (r < 0)
+		return says(err, r, "queues of", k->root);
+	rows = json_object_get(f.doc, "holders");
+	*ret = calloc(json_array_size(rows) + 1, sizeof(**ret));
+	*ret_n = 0;
+	json_array_foreach (rows, i, row) {
+		struct queue_user *q = &(*ret)[*ret_n];
+
+		if (!*text_of(row, "interface"))
+			continue;
+		snprintf(q->name, sizeof(q->name), "%s", text_of(row, "interface"));
+		q->pid = (pid_t)json_integer_value(json_object_get(row, "pid"));
+		q->queues = (unsigned)json_integer_value(json_object_get(row, "queues"));
+		q->vhost = vhost_of(rows, row);
+		(*ret_n)++;
+	}
+	fake_end_look(&f);
+	return 0;
 }
 
 /* ---- ports of bridges ---- */

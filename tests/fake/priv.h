@@ -54,6 +54,8 @@ json_t *member_object(json_t *parent, const char *field);
 json_t *function_of(struct fake *f, const char *bdf);
 const char *function_text(struct fake *f, const char *bdf, const char *field); /* or NULL */
 
+int fake_queue_users(struct kernel *k, struct queue_user **ret, size_t *ret_n,
+		     struct vnet_err *err);
 /* kernel.c */
 int kernel_says(struct vnet_err *err, int r, const char *what, const char *object);
 int vfio_number(struct fake *f, const char *bdf);

@@ -265,17 +265,25 @@ unplug() { # GUEST NAME: as it is when virsh, or the guest, has done it
 }
 
 # Everything that vnetd may touch, one fact a line. An interface that was away and
-# came back has another index, and igbvf gives it another MAC.
+# came back has another index, and igbvf gives it another MAC; the number of a node
+# (macvtap, VFIO, vDPA) is another each time.
 dump() {
-	(
+	{
 		cd "$host"
 		find sys dev -printf '%p %y %l\n'
 		grep -rs '' sys --exclude=ifindex || :
+		# shellcheck disable=SC2016 # jq's
 		jq -r '(.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"),
+			(.links[] | select(.kind == "tun" or .kind == "macvtap" or .kind == "bridge") |
+				"\(.kind) \(.name) \(.mac) \(.mtu) \(.lower) \(.tapPersistent)"),
+			(.netdevs // {} | to_entries[] | select(.value != {}) |
+				"netdev \(.key) \(.value | tojson)"),
+			(.vdpas // {} | to_entries[] | "vdpa \(.key) \(.value | tojson)"),
 			(.vfs[][] | to_entries | sort_by(.key) | from_entries | tojson),
-			(.holders[] | "holder \(.address) \(.pid)")' fake.json
+			(.holders[] | "holder \(.address // .interface // .node) \(.pid)")' fake.json
 		grep -h vnetd guests/*.xml || :
-	) | sort
+		[ ! -d "$run/vdpa" ] || find "$run/vdpa" -mindepth 1 -printf 'runtime %P %y %l\n'
+	} | sed -E 's,(vhost-vdpa-|dev/tap|vfio-dev/vfio)[0-9]+,\1N,g' | sort
 }
 
 keep() { dump >"$work/was.$1"; } # NAME

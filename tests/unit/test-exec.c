@@ -6,7 +6,7 @@
 #include "daemon/manager.h"
 #include "daemon/methods.h"
 
-static char *arguments_of(json_t *roles, const char *host)
+static char *arguments_how(json_t *roles, const char *host, const char *how)
 {
 	struct vnet_attachment a = { .name = "net0", .mac = { { 0x52, 0x54, 0, 0, 0, 1 } } };
 	_cleanup_json_ json_t *owned = roles, *reply = json_object();
@@ -14,6 +14,7 @@ static char *arguments_of(json_t *roles, const char *host)
 	const json_t *arg;
 	size_t i;
 
+	snprintf(a.how, sizeof(a.how), "%s", how);
 	exec_put_arguments(reply, &a, roles, host);
 	assert_int_equal(json_array_size(json_object_get(reply, "fds")), json_array_size(roles));
 	assert_string_equal(json_string_value(
@@ -24,6 +25,29 @@ static char *arguments_of(json_t *roles, const char *host)
 		snprintf(out + strlen(out), sizeof(out) - strlen(out), "%s%s", i ? " " : "",
 			 json_string_value(arg));
 	return out;
+}
+
+static char *arguments_of(json_t *roles, const char *host)
+{
+	return arguments_how(roles, host, "");
+}
+
+/* What is asked of the device must not be left out. */
+static void test_played(void **state)
+{
+	(void)state;
+	assert_string_equal(arguments_how(json_pack("[s]", "tap"), NULL,
+					  "model=e1000e queues=1 vhost=off"),
+			    "-netdev tap,id=net0,fd=@net0.tap,vhost=off "
+			    "-device e1000e,netdev=net0,mac=@net0.mac");
+	assert_string_equal(arguments_how(json_pack("[s,s,s,s]", "tap", "tap", "vhost", "vhost"),
+					  NULL, "model=virtio queues=2 vhost=on mtu=9000"),
+			    "-netdev tap,id=net0,fds=@net0.tap,vhostfds=@net0.vhost "
+			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac,mq=on,vectors=6,"
+			    "host_mtu=9000");
+	assert_string_equal(arguments_how(json_pack("[s]", "vdpa"), NULL, "queues=4"),
+			    "-netdev vhost-vdpa,id=net0,vhostfd=@net0.vdpa "
+			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac,mq=on,vectors=10");
 }
 
 static void test_arguments(void **state)
@@ -119,6 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_played),
 		SERVER_TEST(test_qmp_calls),
 	};
 

@@ -23,6 +23,7 @@
 #include "daemon/host/holders.h"
 #include "daemon/host/host.h"
 #include "lib/cleanup.h"
+#include "lib/json.h"
 
 #define TAP "vn0123456789a"
 
@@ -312,14 +313,49 @@ static void test_queue_names(void **state)
 	assert_false(holders_fdinfo_is_of("pos:\t0\n", "vn1"));
 }
 
+/* A QEMU, as far as its descriptors go; any file may have these names. */
+static void test_queue_users(void **state)
+{
+	char root[] = "/tmp/vnet-queues.XXXXXX", command[512];
+	_cleanup_json_ json_t *rows = NULL, *names = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct kernel at = *k; /* the real one, of that tree */
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(command, sizeof(command),
+		 "cd %s && mkdir -p proc/9/fd proc/9/fdinfo proc/10/fd proc/x && "
+		 "echo '9 (q) S 1' >proc/9/stat && echo '10 (q) S 1' >proc/10/stat && "
+		 "for i in 3 4 7 8; do ln -s /dev/net/tun proc/9/fd/$i; done && "
+		 "for i in 5 6; do ln -s /dev/vhost-net proc/9/fd/$i; done && "
+		 "printf 'pos:\t0\niff:\tvn1\n' | tee proc/9/fdinfo/3 >proc/9/fdinfo/4 && "
+		 "printf 'iff:\tvn2\n' >proc/9/fdinfo/7 && printf 'iff:\t\n' >proc/9/fdinfo/8 && "
+		 "ln -s /dev/vhost-net proc/10/fd/3 && ln -s /dev/tap77 proc/10/fd/4",
+		 root);
+	assert_int_equal(system(command), 0);
+	at.rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	names = json_pack("[s,s]", "lo", "nosuch0");
+	assert_int_equal(host_queues_json(&at, names, &rows, &err), 0);
+	text = json_dumps(rows, JSON_COMPACT | JSON_SORT_KEYS);
+	assert_non_null(strstr(text, "{\"interface\":\"vn1\",\"pid\":9,\"queues\":2,\"vhost\":2}"));
+	assert_non_null(strstr(text, "{\"interface\":\"vn2\",\"pid\":9,\"queues\":1,\"vhost\":2}"));
+	assert_non_null(strstr(text, "\"masters\":{\"lo\":\"\"}"));
+	assert_int_equal(json_array_size(json_object_get(rows, "users")),
+			 2); /* no macvtap has that number here */
+	close_fd(at.rootfd);
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_tap),	 TEST(test_fence),	TEST(test_foreign),
-		TEST(test_net),	 TEST(test_replaced),	TEST(test_macvtap),
-		TEST(test_port), TEST(test_port_vlans), TEST(test_queue_names),
+		TEST(test_tap),		TEST(test_fence),      TEST(test_foreign),
+		TEST(test_net),		TEST(test_replaced),   TEST(test_macvtap),
+		TEST(test_port),	TEST(test_port_vlans), TEST(test_queue_names),
+		TEST(test_queue_users),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,9 +132,8 @@ static struct qmp_nic nic_of(const char *host)
 	return nic;
 }
 
-static int attach(struct fixture *f, const char *words, const char *host)
+static int attach_nic(struct fixture *f, const char *words, struct qmp_nic nic)
 {
-	struct qmp_nic nic = nic_of(host);
 	_cleanup_json_ json_t *roles = NULL;
 	struct vnet_err err = VNET_ERR_INIT;
 	struct vnet_fds fds;
@@ -143,6 +142,11 @@ static int attach(struct fixture *f, const char *words, const char *host)
 	assert_int_equal(qmp_nic_attach(f->q, &nic, roles, &fds, done, f, &err), 0);
 	assert_int_equal(fds.n, 0);
 	return wait_done(f);
+}
+
+static int attach(struct fixture *f, const char *words, const char *host)
+{
+	return attach_nic(f, words, nic_of(host));
 }
 
 static int detach(struct fixture *f)
@@ -192,6 +196,35 @@ static void test_one_queue(void **state)
 	assert_true(told(f,
 			 "device_add {\"driver\":\"virtio-net-pci\",\"id\":\"vnetd-net0\",\"mac\""
 			 ":\"52:54:00:01:02:03\",\"netdev\":\"vnetd-net0\"}"));
+}
+
+/* The device is the one that was asked for, and tells the guest what was. */
+static void test_model(void **state)
+{
+	struct fixture *f = *state;
+	struct qmp_nic nic = nic_of("");
+
+	qmp_server_start(&f->s, f->event, &f->q);
+	strcpy(nic.model, "e1000e");
+	assert_int_equal(attach_nic(f, "tap", nic), 0);
+	assert_true(told(f,
+			 "device_add {\"bus\":\"rp1\",\"driver\":\"e1000e\",\"id\":\"vnetd-net0\","
+			 "\"mac\":\"52:54:00:01:02:03\",\"netdev\":\"vnetd-net0\"}"));
+}
+
+static void test_mtu(void **state)
+{
+	struct fixture *f = *state;
+	struct qmp_nic nic = nic_of("");
+
+	qmp_server_start(&f->s, f->event, &f->q);
+	nic.mtu = 9000;
+	assert_int_equal(attach_nic(f, "tap", nic), 0);
+	assert_true(
+		told(f,
+		     "device_add {\"bus\":\"rp1\",\"driver\":\"virtio-net-pci\",\"host_mtu\":9000,"
+		     "\"id\":\"vnetd-net0\",\"mac\":\"52:54:00:01:02:03\",\"netdev\":"
+		     "\"vnetd-net0\"}"));
 }
 
 static void test_vdpa_and_vfio(void **state)
@@ -498,6 +531,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_tap),
 		CASE(test_one_queue),
+		CASE(test_model),
+		CASE(test_mtu),
 		CASE(test_vdpa_and_vfio),
 		CASE(test_no_network_device),
 		CASE(test_each_failure_is_taken_back),

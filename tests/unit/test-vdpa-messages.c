@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vDPA: values of the knobs, netlink's messages, a worker's answer. */
+/* vDPA: the knob's spelling, netlink messages, the worker's answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,10 +12,10 @@
 #include <netlink/attr.h>
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
+#include <string.h>
 
 #include "daemon/host/vdpa.h"
 #include "lib/cleanup.h"
-#include "tests/unit/fake-host.h"
 
 #define DEV "vn0123456789a"
 #define MAC1 "52:54:00:00:00:01"
@@ -152,7 +152,8 @@ static void test_replies(void **state)
 	nlmsg_free(msg);
 }
 
-/* What lists itself beside its name: as the worker that is told it. */
+/* ---- the worker's answer ---- */
+
 static void test_bad_answers(void **state)
 {
 	static const char *const bad[] = {

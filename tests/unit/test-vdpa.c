@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vDPA: what is scanned, and the knobs over the fake kernel. Run from the
+/* vDPA: what is scanned, and the knobs, over the fake kernel. Run from the
  * top of the source. */
 #include <setjmp.h>
 #include <stdarg.h>

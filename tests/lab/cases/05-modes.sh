@@ -67,7 +67,7 @@ PLAIN_SMP=2 PLAIN_SHARED=yes plain_start p1 \
 	-chardev socket,id=c8,path=/run/lab/vu.sock -netdev vhost-user,id=n8,chardev=c8 \
 	-device "virtio-net-pci,netdev=n8,mac=$(mac 08),romfile=" \
 	-device "vfio-pci,id=h1,host=$LAB_OTHER,rombar=0"
-guest_wait p1 '^guest: ready'
+guest_wait p1 '^guest: ready' 500
 printf 'time: guest with two CPUs and nine NICs is ready: %s s\n' "$(since "$start")"
 for i in 01:world 02:world200 03:world 04:world100 05:world 07:world 08:world; do
 	guest_ping_wait p1 "$(mac "${i%:*}")" "${i#*:}"

@@ -47,6 +47,14 @@ guest_mark vm1
 timed detach vnetctl detach vm1 hot
 guest_nic_gone vm1 "$(mac 20)"
 
+note "e1000 is no PCI Express device: a root port is not for it, and nothing stays behind"
+guest_define vm2
+guest_start vm2
+guest_ready vm2
+refused 'PCI' vnetctl attach vm2 --name odd --mode tap --pool $pool --model e1000 --live
+same "state" none "$(attachment_state vm2/odd)"
+guest_destroy vm2
+
 note "what no NIC of that model can"
 vnet_exit 4 'queue' attach vm1 --name many --mode tap --pool $pool --model e1000 --queues 2
 refused 'model' vnetctl attach vm1 --name odd --mode tap --pool $pool --model rtl8139

@@ -26,7 +26,7 @@ note "client: testpmd has made the socket"
 testpmd_up $socket server
 chmod 777 $socket
 attach_live vm1 $mac --mode vhost-user -o socket=$socket -o role=client
-guest_ping_wait vm1 $mac world 240
+guest_ping_wait vm1 $mac world 400
 vnet show vm1/net0
 same "handover" path "$(field vm1/net0 handover)"
 guest_mark vm1
@@ -40,7 +40,7 @@ note "server: QEMU makes the socket, testpmd comes later"
 testpmd_up $socket client
 attach_live vm1 $mac --mode vhost-user -o socket=$socket -o role=server
 wait_for 30 grep -q 'connected' "$lab_guests/testpmd.qemu" || note "testpmd does not say that it is connected"
-guest_ping_wait vm1 $mac world 240
+guest_ping_wait vm1 $mac world 400
 guest_mark vm1
 vnet detach vm1
 guest_nic_gone vm1 $mac

@@ -49,7 +49,7 @@ for mac in "$(mac 0)" $vdpa_mac "$(mac 2)"; do
 	guest_nic_wait vm1 "$mac"
 	guest_ping_wait vm1 "$mac" world
 done
-holds vm1 'net/tun:1 vfio/group:1 vfio/vfio:1 vhost-vdpa:1'
+holds vm1 'net/tun:1 vfio/group:1 vfio/vfio:1 vhost-vdpa:2'
 
 note "why shows every verdict; --no-fallback and --mode limit it"
 vnet_exit 0 'vf .*|vdpa' why vm1 --pool mixed

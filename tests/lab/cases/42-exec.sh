@@ -31,7 +31,7 @@ PLAIN_PREFIX=(
 note "all modes in one guest, which took @net0 ... @net6 for its arguments"
 start=$(now)
 PLAIN_SMP=2 plain_start p1 @net0 @net1 @net2 @net3 @net4 @net5 @net6
-guest_ready p1 300
+guest_ready p1 500
 printf 'time: the guest is ready: %s s\n' "$(since "$start")"
 tr '\0' ' ' <"/proc/$(qemu_pid p1)/cmdline"
 echo
