@@ -63,7 +63,6 @@ live() {
 }
 
 cold() {
-	local off
 	note "$mode: in the configuration, while the guest does not run, starts and ends"
 	shut_off vm2
 	off() { vnet attach vm2 "${asks[@]}" --name net0 --config >"$work/out" 2>&1; }
@@ -175,17 +174,17 @@ auto() {
 	expect 4 'vm1/[ab] has it' attach vm1 --pool lan --no-fallback
 	attach_auto c vdpa
 	says 'why +.*no vf: ' "$(vnet show vm1/c)"
-	expect 0 'no vf: .*' why vm1 --pool lan
-	attach_auto d vhost-net
-	says 'why +.*no vf: .*no vdpa: ' "$(vnet show vm1/d)"
-	expect 4 '.' attach vm1 --pool lan --mode vf,vdpa
-	attach_auto e vhost-net --mode vdpa,vhost-net
+	expect 0 'why: .*no vf: ' plan attach vm1 --pool lan
+	attach_auto d vhost-net --vlan 7
+	says 'why +.*no vf: .*; no vdpa: vlan 7: a vDPA device ' "$(vnet show vm1/d)"
+	expect 0 'vdpa +lan .* no .*vlan 7: ' why vm1 --pool lan --vlan 7
+	expect 4 'no .*vlan 7: a vDPA device' attach vm1 --pool lan --mode vf,vdpa --vlan 7
+	attach_auto e vhost-net --mode vdpa,vhost-net --vlan 7
 	says 'why +.*no vdpa: ' "$(vnet show vm1/e)"
 	! grep -q 'no vf' <<<"$(vnet show vm1/e)" || fail "vf was not asked for"
-	expect 4 '.' attach vm1 --pool lan --mode vdpa,vhost-net --no-fallback
+	expect 4 'vlan 7: a vDPA device' attach vm1 --pool lan --mode vdpa,vhost-net --no-fallback --vlan 7
 	expect 0 'vm1/a is detached' detach vm1 a
 	attach_auto f vf
-	expect 0 '.' pool show lan
 	for name in b c d e f; do
 		expect 0 "vm1/$name is detached" detach vm1 "$name"
 	done
