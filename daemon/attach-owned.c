@@ -118,13 +118,11 @@ static void in_use(struct attachment *a)
 		log_err(LOG_WARNING, attachment_id(a, id), &err, "%s: its journal", id);
 }
 
-/* What came of a QMP attach. */
-static void owned_plugged(void *user, int r, struct vnet_err *err)
+static void plugged(struct attachment *a, int r, struct vnet_err *err)
 {
-	struct attachment *a = user;
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a->given_up && (r == 0 || r == -EINPROGRESS))
+	if (a->given_up)
 		r = vnet_err_set(err, -ESRCH, VNET_E_FAILED, "process %lld ended meanwhile",
 				 (long long)a->v.pid);
 	if (r == -EINPROGRESS) {
@@ -141,6 +139,32 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 		in_use(a);
 		answer(a, reply_json(a), NULL);
 	}
+}
+
+static int on_settled(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct vnet_err err = a->cause;
+
+	(void)s;
+	(void)usec;
+	a->cause = VNET_ERR_INIT;
+	attachment_timer(a, 0, NULL);
+	plugged(a, err.code, &err);
+	return 0;
+}
+
+/* What came of a QMP attach. A process closes its sockets before it has ended. */
+static void owned_plugged(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	if (a->given_up || (r != -EPIPE && r != -EINPROGRESS)) {
+		plugged(a, r, err);
+		return;
+	}
+	a->cause = *err;
+	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
 }
 
 static bool is_pci(const struct attachment *a)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/attach.h"
+#include "daemon/attachment.h"
 #include "daemon/bind.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
@@ -85,6 +85,31 @@ static bool held_by_guest(const struct manager *m, const struct nic *n,
 					 "guest %s names it in its configuration", g->name);
 			return true;
 		}
+	}
+	return false;
+}
+
+/* A guest's vDPA device: its XML names no function, our metadata does. */
+static bool held_by_reservation(const struct manager *m, const struct nic *n,
+				const struct vnet_attachment *self, struct held *ret)
+{
+	const struct pool *pool = n->kind == NIC_VF && m->pools && m->attachments
+					  ? pools_by_pf(m->pools, &n->pf)
+					  : NULL;
+	struct vnet_attachment v;
+
+	if (!pool || pool_reserve(pool) != RESERVE_ALWAYS)
+		return false;
+	for (size_t i = 0; reserved_at(m->attachments, i, &v); i++) {
+		if (v.kind != DL_CHARDEV || v.vf_index != n->vf_index ||
+		    !pci_addr_eq(&v.pf, &n->pf) ||
+		    (self && strcmp(v.uuid, self->uuid) == 0 && strcmp(v.name, self->name) == 0))
+			continue;
+		ret->by = HELD_BY_GUEST;
+		snprintf(ret->name, sizeof(ret->name), "%s", v.asked.guest);
+		snprintf(ret->text, sizeof(ret->text), "guest %s has it reserved for its NIC %s",
+			 v.asked.guest, v.name);
+		return true;
 	}
 	return false;
 }
@@ -277,8 +302,8 @@ bool inventory_held(const struct manager *m, const struct nic *n,
 	const struct host_scan *s = inventory_scan(m->inventory);
 
 	*ret = (struct held){ .by = HELD_NOT };
-	return held_by_guest(m, n, self, ret) || held_by_process(s, n, ret) ||
-	       held_by_bind(m, n, ret) || held_by_host(s, n, ret);
+	return held_by_guest(m, n, self, ret) || held_by_reservation(m, n, self, ret) ||
+	       held_by_process(s, n, ret) || held_by_bind(m, n, ret) || held_by_host(s, n, ret);
 }
 
 bool inventory_holder(const struct manager *m, const struct nic *n, struct held *ret)

@@ -216,16 +216,21 @@ static void view_pci(struct view *v, struct manager *m, const struct offer *o,
 	}
 }
 
+static const struct vdpa_mgmtdev *find_mgmtdev(const struct host_scan *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_mgmtdevs; i++) {
+		if (strcmp(s->mgmtdevs[i].name, name) == 0)
+			return &s->mgmtdevs[i];
+	}
+	return NULL;
+}
+
 static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 			 const struct vnet_attachment *self)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
-	const struct vdpa_mgmtdev *d = NULL;
+	const struct vdpa_mgmtdev *d = find_mgmtdev(s, name);
 
-	for (size_t i = 0; i < s->n_mgmtdevs && !d; i++) {
-		if (strcmp(s->mgmtdevs[i].name, name) == 0)
-			d = &s->mgmtdevs[i];
-	}
 	if (!d)
 		return;
 	for (size_t i = 0; i < s->n_vdpas; i++) {
@@ -240,6 +245,21 @@ static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 	v->nic.mgmtdev_mtu = d->takes_mtu;
 	v->nic.mgmtdev_mq = d->takes_vqp;
 	v->nic.mgmtdev_max_pairs = d->max_vqs > 1 ? d->max_vqs / 2 : 0;
+}
+
+/* A VF that is to become a management device. What that takes shows when it is one; the
+ * drivers that are known take a MAC. */
+static void view_vf_mgmtdev(struct view *v, struct manager *m, const struct uplink *u,
+			    const struct vnet_attachment *self)
+{
+	if (!u->vdpa_driver[0])
+		return;
+	v->nic.vf_vdpa_driver = u->vdpa_driver;
+	/* Before it is there its address is not known: the plan is made again then. */
+	snprintf(v->vf_mgmtdev, sizeof(v->vf_mgmtdev), "pci/%s",
+		 v->nic.vf_present ? v->nic.vf : v->nic.vf_object);
+	v->nic.mgmtdev_mac = 1;
+	view_mgmtdev(v, m, v->vf_mgmtdev, self);
 }
 
 static void view_host(struct vnet_plugin_nic *nic, const struct host_scan *s)
@@ -308,7 +328,7 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	v->nic.uplink_kind = u ? u->kind : VNET_UPLINK_NONE;
 	v->nic.uplink = u ? u->key : "";
 	v->nic.pf = v->nic.pf_driver = v->nic.vf = v->nic.vf_object = v->nic.vf_driver =
-		v->nic.vf_link = "";
+		v->nic.vf_link = v->nic.vf_vdpa_driver = "";
 	v->nic.vf_index = v->nic.iommu_group = v->nic.numa_node = -1;
 	view_link(v, s, u && u->ifindex ? host_scan_link(s, u->ifindex) : NULL);
 	if (u && u->pf.set)
@@ -318,6 +338,9 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 		view_link_use(v, m, u, self);
 	if (u && u->kind == VNET_UPLINK_MGMTDEV)
 		view_mgmtdev(v, m, u->key, self);
+	else if (u && o->kind == VNET_CANDIDATE_VF)
+		view_vf_mgmtdev(v, m, u, self);
+	v->nic.vf_mgmtdev = v->vf_mgmtdev;
 	v->nic.in_use = v->in_use;
 	v->nic.host_use = v->host_use;
 	view_host(&v->nic, s);

@@ -117,6 +117,10 @@ struct vnet_plugin_nic {
 	const char *claim;	/* for an interface or vDPA device: "vn" and 11 hex digits */
 	const char *claim_id;	/* "UUID.NAME", for what takes longer names */
 	const char *claim_path; /* for a link to its node: "/run/vnetd/vdpa/UUID.NAME" */
+
+	/* ---- a VF, for a mode that takes VNET_CANDIDATE_MGMTDEV too ---- */
+	const char *vf_vdpa_driver; /* by which it becomes a management device; "" it can't */
+	const char *vf_mgmtdev;	    /* that this is, or will be: "pci/0000:65:00.3" */
 };
 
 /* What is asked. */
