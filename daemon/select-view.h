@@ -19,6 +19,12 @@ struct view {
 	char claim[IF_NAMESIZE], claim_id[UUID_STR + NIC_NAME_MAX], claim_path[DEVICE_MAX];
 };
 
+/* Stands in for what the configuration took away meanwhile; a view points into it. */
+struct stand_in {
+	struct pool pool;
+	struct uplink uplink;
+};
+
 /* What is offered: of which pool and uplink (NULL: of none), as what. */
 struct offer {
 	const struct pool *pool;

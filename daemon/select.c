@@ -446,21 +446,19 @@ static const struct uplink *uplink_of(struct manager *m, const struct vnet_attac
 	return ret_lone;
 }
 
-static int view_of(struct view *v, struct manager *m, const struct vnet_attachment *a,
-		   const struct guest *guest, const struct vnet_plugin **ret_mode,
-		   struct vnet_err *err)
+static int view_of(struct view *v, struct stand_in *in, struct manager *m,
+		   const struct vnet_attachment *a, const struct guest *guest,
+		   const struct vnet_plugin **ret_mode, struct vnet_err *err)
 {
-	struct pool none = { .configured = false };
 	const struct pool *pool = NULL;
 	const struct uplink *u;
-	struct uplink lone;
 	char addr[PCI_ADDR_STR];
 
 	*ret_mode = plugins_find(m->plugins, a->mode);
 	if (!*ret_mode)
 		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND, "there is no mode %s any more",
 				    a->mode);
-	u = uplink_of(m, a, &pool, &lone);
+	u = uplink_of(m, a, &pool, &in->uplink);
 	if (!u && a->pf.set)
 		return vnet_err_set(err, -ENODEV, VNET_E_NOT_FOUND, "the %s %s is gone",
 				    a->vf_index >= 0 ? "PF" : "NIC", pci_addr_str(&a->pf, addr));
@@ -471,9 +469,10 @@ static int view_of(struct view *v, struct manager *m, const struct vnet_attachme
 				    a->uplink);
 	/* Whose pool the configuration took away meanwhile. */
 	if (!pool) {
-		config_settings_default(m->conf, &none.set);
-		snprintf(none.name, sizeof(none.name), "%s", a->pool);
-		pool = &none;
+		in->pool = (struct pool){ .configured = false };
+		config_settings_default(m->conf, &in->pool.set);
+		snprintf(in->pool.name, sizeof(in->pool.name), "%s", a->pool);
+		pool = &in->pool;
 	}
 	view_make(v, m, &(struct offer){ pool, u, kind_of(a, u, *ret_mode), a->vf_index },
 		  &a->asked, a, guest);
@@ -484,8 +483,9 @@ int select_probe(struct manager *m, const struct vnet_attachment *a, const struc
 		 struct verdict *ret, struct vnet_err *err)
 {
 	const struct vnet_plugin *mode;
+	struct stand_in in;
 	struct view v;
-	int r = view_of(&v, m, a, guest, &mode, err);
+	int r = view_of(&v, &in, m, a, guest, &mode, err);
 
 	return r < 0 ? r : plugin_probe(mode, &v.nic, &v.request, ret, err);
 }
@@ -494,8 +494,9 @@ int select_plan(struct manager *m, const struct vnet_attachment *a, const struct
 		struct plan *ret, struct vnet_err *err)
 {
 	const struct vnet_plugin *mode;
+	struct stand_in in;
 	struct view v;
-	int r = view_of(&v, m, a, guest, &mode, err);
+	int r = view_of(&v, &in, m, a, guest, &mode, err);
 
 	return r < 0 ? r : plugin_plan(mode, &v.nic, &v.request, ret, err);
 }
@@ -504,8 +505,9 @@ int select_deliver(struct manager *m, const struct vnet_attachment *a, const str
 		   struct delivery *ret, struct vnet_err *err)
 {
 	const struct vnet_plugin *mode;
+	struct stand_in in;
 	struct view v;
-	int r = view_of(&v, m, a, guest, &mode, err);
+	int r = view_of(&v, &in, m, a, guest, &mode, err);
 
 	return r < 0 ? r : plugin_deliver(mode, &v.nic, &v.request, ret, err);
 }
@@ -514,8 +516,9 @@ int select_fds(struct manager *m, const struct vnet_attachment *a, const struct 
 	       struct opens *ret, struct vnet_err *err)
 {
 	const struct vnet_plugin *mode;
+	struct stand_in in;
 	struct view v;
-	int r = view_of(&v, m, a, guest, &mode, err);
+	int r = view_of(&v, &in, m, a, guest, &mode, err);
 
 	return r < 0 ? r : plugin_fds(mode, &v.nic, &v.request, ret, err);
 }

@@ -52,7 +52,7 @@ same "threads of vhost-net" $vhost "$(vhost_threads "$(qemu_pid p1)")"
 note "a restarted vnetd knows them; what the process has is not given to another"
 systemctl restart vnetd
 same "attachments" 7 "$(vnetctl --json list | jq '[.attachments[] | select(.state == "in-use")] | length')"
-vnet_exit 4 'p1/net4' why p2 --mode vf --pool "$pool0"
+vnet_exit 4 'p1/net4' exec p2 --mode vf --pool "$pool0" -- true
 note "killed: all of it goes back"
 kill -KILL "$(qemu_pid p1)"
 gave_back p1 before
