@@ -400,7 +400,7 @@ int select_run(struct manager *m, const struct vnet_request *r, const struct gue
 void select_claim(struct manager *m, const struct candidate *c, struct vnet_attachment *v)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
-	bool whole = c->kind == VNET_CANDIDATE_VF || c->kind == VNET_CANDIDATE_NIC;
+	bool whole = c->uplink && (c->kind == VNET_CANDIDATE_VF || c->kind == VNET_CANDIDATE_NIC);
 	const struct nic *pf = whole ? host_scan_nic(s, &c->uplink->pf) : NULL;
 	const struct link *link = pf ? host_scan_nic_link(s, pf) : NULL;
 
