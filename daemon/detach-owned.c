@@ -16,6 +16,8 @@ static void detached(void *user, int r, struct vnet_err *err)
 	struct attachment *a = user;
 	char id[ATTACHMENT_ID_MAX];
 
+	if (a->owned->deaf)
+		return;
 	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
 	if (r == 0) {
 		attachment_release(a);
