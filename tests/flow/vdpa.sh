@@ -47,3 +47,29 @@ start
 same "management devices" '' "$(management)"
 [ "$(pgrep -fc -- "--worker --root $host ")" = 1 ] || fail "a worker was started for it"
 ok "one worker"
+stop
+
+# The simulator's module was unloaded, say: the device went with whatever had it.
+device_goes() {
+	local dev
+	dev=$(basename "$host"/sys/bus/vdpa/devices/vn*)
+	change_fake "del(.vdpas.$dev)"
+	rm -rf "$(readlink -f "$host/sys/bus/vdpa/devices/$dev")" \
+		"$host/sys/bus/vdpa/devices/$dev" "$host/sys/bus/vdpa/drivers/vhost_vdpa/$dev"
+}
+links() { find "$run/vdpa" -type l | wc -l; }
+
+note "a device that goes away takes nothing with it: its link goes all the same"
+new_host --guests 1 --mgmtdev vdpasim_net
+start
+expect 0 '^vm1/net0: vdpa ' attach vm1 --mode vdpa --pool vdpasim_net
+same "links" 1 "$(links)"
+device_goes
+expect 0 'is detached$' detach vm1 net0
+same "links" 0 "$(links)"
+
+note "nor is one left for good that leads nowhere when the guest gets its NIC again"
+ln -s /dev/vhost-vdpa-77 "$run/vdpa/00000000-0000-4000-8000-000000000001.net0"
+expect 0 '^vm1/net0: vdpa ' attach vm1 --mode vdpa --pool vdpasim_net
+expect 0 'is detached$' detach vm1 net0
+same "links" 0 "$(links)"
