@@ -28,10 +28,20 @@
 /* A VFIO open resets the function, some 110 ms, one after the other below one port. */
 #define OPEN_DEADLINE_MS 20000
 
+/* What is under way is told so at once, and must not move an attachment that is being taken
+ * back, or is gone but for its memory. */
+void owned_hang_up(struct owned *o)
+{
+	o->deaf = true;
+	o->who.qmp = qmp_free(o->who.qmp);
+	o->deaf = false;
+}
+
 struct owned *owned_free(struct owned *o)
 {
 	if (!o)
 		return NULL;
+	owned_hang_up(o);
 	attach_owner_done(&o->who);
 	json_decref(o->roles);
 	free(o);
@@ -118,14 +128,20 @@ static void in_use(struct attachment *a)
 		log_err(LOG_WARNING, attachment_id(a, id), &err, "%s: its journal", id);
 }
 
+static int ended_meanwhile(const struct attachment *a, struct vnet_err *err)
+{
+	return vnet_err_set(err, -ESRCH, VNET_E_FAILED, "process %lld ended meanwhile",
+			    (long long)a->v.pid);
+}
+
 static void plugged(struct attachment *a, int r, struct vnet_err *err)
 {
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a->given_up)
-		r = vnet_err_set(err, -ESRCH, VNET_E_FAILED, "process %lld ended meanwhile",
-				 (long long)a->v.pid);
-	if (r == -EINPROGRESS) {
+	if (a->given_up) { /* its end was told, and is not told again */
+		ended_meanwhile(a, err);
+		owned_fail(a, err);
+	} else if (r == -EINPROGRESS) {
 		/* The device may be in: it goes back when that QEMU ends, or by a detach. */
 		in_use(a);
 		vnet_err_wrap(err,
@@ -159,6 +175,8 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 
+	if (a->owned->deaf)
+		return;
 	if (a->given_up || (r != -EPIPE && r != -EINPROGRESS)) {
 		plugged(a, r, err);
 		return;
@@ -238,8 +256,7 @@ static void owned_opened(void *user, int r, const json_t *result, struct vnet_fd
 	if (r == 0 && (r = fault_point("handover:after")) < 0)
 		vnet_err_errno(err, r, "fault point");
 	if (r == 0 && (a->given_up || !owner_alive(&a->owned->who.owner)))
-		r = vnet_err_set(err, -ESRCH, VNET_E_FAILED, "process %lld ended meanwhile",
-				 (long long)a->v.pid);
+		r = ended_meanwhile(a, err);
 	if (r == 0)
 		r = raise_memlock(a, err);
 	if (r < 0) {

@@ -24,6 +24,11 @@ struct attachments *attachments_free(struct attachments *as);
 /* The attachment that holds this VF, in any state but gone; NULL: none does. */
 const struct vnet_attachment *attachments_holder(const struct attachments *as,
 						 const struct pci_addr *pf, int vf_index);
+/* One that is put on this function's interface, or made by its management device: such do
+ * not hold the function, but go with its driver. */
+const struct vnet_attachment *attachments_upon(const struct attachments *as,
+					       const struct pci_addr *addr,
+					       const struct vnet_attachment *self);
 /* In the order in which they were made; NULL past the end. */
 const struct vnet_attachment *attachments_at(const struct attachments *as, size_t i);
 

@@ -37,6 +37,7 @@ struct owned {
 	reply_fds_fn reply; /* NULL: answered */
 	void *user;
 	json_t *roles;
+	bool deaf; /* what comes of a monitor's commands is nobody's matter any more */
 };
 
 struct attachment {
@@ -194,6 +195,8 @@ void attach_choose_now(struct attachment *a);
 /* From the end of a QEMU's socket to when its own end, if it is that, has been seen. */
 #define OWNED_SETTLE_MS 500
 struct owned *owned_free(struct owned *o);
+/* Leave QEMU's monitor, and whatever it was asked to do. */
+void owned_hang_up(struct owned *o);
 /* The knobs are turned: open what its process is given, and give it. */
 int owned_hand_over(struct attachment *a, struct vnet_err *err);
 int owned_watch(struct attachment *a, struct vnet_err *err);

@@ -228,6 +228,10 @@ static int check_uplink(struct manager *m, const struct nic *n, struct vnet_err 
 					    model_attachment_id(a, id),
 					    attachment_state_str(a->state));
 	}
+	a = attachments_upon(m->attachments, &n->addr, NULL);
+	if (a)
+		return vnet_err_set(err, -EBUSY, VNET_E_IN_USE, "attachment %s (%s) is on it",
+				    model_attachment_id(a, id), attachment_state_str(a->state));
 	if (pool_start_makes(m->start, &n->addr))
 		return vnet_err_set(err, -EBUSY, VNET_E_BUSY,
 				    "it is being given VFs for its pool: try again later");

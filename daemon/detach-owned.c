@@ -15,6 +15,8 @@ static void settled(struct attachment *a, int r, struct vnet_err *err)
 {
 	char id[ATTACHMENT_ID_MAX];
 
+	if (a->owned->deaf)
+		return;
 	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
 	/* One that has ended keeps nothing, whatever it said last. */
 	if (r == 0 || a->given_up || !owner_alive(&a->owned->who.owner)) {

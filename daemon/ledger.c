@@ -213,6 +213,25 @@ const struct vnet_attachment *attachments_holder(const struct attachments *as,
 	return NULL;
 }
 
+const struct vnet_attachment *attachments_upon(const struct attachments *as,
+					       const struct pci_addr *addr,
+					       const struct vnet_attachment *self)
+{
+	char key[PCI_ADDR_STR];
+
+	pci_addr_str(addr, key);
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		const char *uplink = a->v.uplink;
+
+		if (&a->v == self || a->v.pf.set)
+			continue;
+		if (strcmp(uplink, key) == 0 ||
+		    (strncmp(uplink, "pci/", 4) == 0 && strcmp(uplink + 4, key) == 0))
+			return &a->v;
+	}
+	return NULL;
+}
+
 const struct vnet_attachment *attachments_at(const struct attachments *as, size_t i)
 {
 	for (const struct attachment *a = as->list; a; a = a->next) {

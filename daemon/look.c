@@ -266,7 +266,10 @@ static void look_seen(void *user, int r, const json_t *result, struct vnet_err *
 	l->rows = json_object_get(result, "users");
 	l->masters = json_object_get(result, "masters");
 	l->unseen = err->text;
-	look_answer(l);
+	if (l->m->attachments)
+		look_answer(l);
+	else /* vnetd ends, and the ledger is gone already */
+		l->reply(l->user, r, NULL, err);
 	free(l);
 }
 

@@ -307,7 +307,8 @@ int pools_list(struct pools *p, struct pool **ret, size_t *ret_n)
 		pools_list_free(list, n);
 		return r;
 	}
-	qsort(list, n, sizeof(*list), cmp_pool);
+	if (n)
+		qsort(list, n, sizeof(*list), cmp_pool);
 	*ret = list;
 	*ret_n = n;
 	return 0;

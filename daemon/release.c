@@ -204,6 +204,8 @@ static void release(struct attachment *a, bool now)
 	a->released = true;
 	a->undecided = false;
 	attachment_timer(a, 0, NULL);
+	if (a->owned)
+		owned_hang_up(a->owned);
 	if (a->txn && a->reply && !a->cause.code) /* an attach whose last look is overtaken */
 		vnet_err_set(&a->cause, -ENODEV, VNET_E_FAILED,
 			     "attach %s: the guest stopped or lost it at once",

@@ -81,6 +81,12 @@ static void view_in_use(struct view *v, struct manager *m, const struct host_sca
 	}
 	if (!vf)
 		return;
+	a = a ? a : attachments_upon(m->attachments, &vf->addr, self);
+	if (a && a != self) {
+		snprintf(v->in_use, sizeof(v->in_use), "attachment %s is on it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+		return;
+	}
 	/* What is handed over already, the guest's XML may name through us. */
 	if (!a || a->state == AT_PREPARING)
 		inventory_in_use_for(m->inventory, vf, self, v->in_use, sizeof(v->in_use));
@@ -138,6 +144,24 @@ static void view_whole(struct view *v, struct manager *m, const struct nic *nic,
 	}
 	if (!binds_hold(m->binds, nic, &driver, v->in_use, sizeof(v->in_use)))
 		inventory_in_use_for(m->inventory, nic, self, v->in_use, sizeof(v->in_use));
+}
+
+/* What is put on a function's interface, or made by its management device: the function
+ * must not be another's, or on its way to another driver. */
+static void view_upon(struct view *v, struct manager *m, const struct nic *nic,
+		      const struct vnet_attachment *self)
+{
+	const struct vnet_attachment *a =
+		nic->kind == NIC_VF ? attachments_holder(m->attachments, &nic->pf, nic->vf_index)
+				    : attachments_holder(m->attachments, &nic->addr, -1);
+	char id[ATTACHMENT_ID_MAX];
+	const char *driver;
+
+	if (a && a != self)
+		snprintf(v->in_use, sizeof(v->in_use), "attachment %s has it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+	else
+		binds_hold(m->binds, nic, &driver, v->in_use, sizeof(v->in_use));
 }
 
 /* Making VFs drops this PF's link for a second: only on purpose. */
@@ -213,6 +237,8 @@ static void view_pci(struct view *v, struct manager *m, const struct offer *o,
 		view_making(v, o, nic, r);
 	} else if (o->kind == VNET_CANDIDATE_NIC) {
 		view_whole(v, m, nic, self);
+	} else {
+		view_upon(v, m, nic, self);
 	}
 }
 
@@ -230,6 +256,9 @@ static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
 	const struct vdpa_mgmtdev *d = find_mgmtdev(s, name);
+	const struct vnet_attachment *a;
+	const struct nic *nic;
+	char id[ATTACHMENT_ID_MAX];
 
 	if (!d)
 		return;
@@ -239,8 +268,17 @@ static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 		    (!self || strcmp(s->vdpas[i].name, v->claim) != 0))
 			v->nic.mgmtdev_devices++;
 	}
-	/* Of a PCI function's there is one: not all drivers of such look (drivers/vdpa/virtio_pci, ifcvf). */
+	/* Of a PCI function's there is one: not all drivers of such look (drivers/vdpa/virtio_pci,
+	 * ifcvf). */
 	v->nic.mgmtdev_many = !d->pci.set;
+	/* Chosen for another, whose device may not be there yet. */
+	a = d->pci.set ? attachments_upon(m->attachments, &d->pci, self) : NULL;
+	nic = d->pci.set ? host_scan_nic(s, &d->pci) : NULL;
+	if (a)
+		snprintf(v->in_use, sizeof(v->in_use), "attachment %s is on it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+	else if (nic)
+		view_upon(v, m, nic, self);
 	v->nic.mgmtdev_mac = d->takes_mac;
 	v->nic.mgmtdev_mtu = d->takes_mtu;
 	v->nic.mgmtdev_mq = d->takes_vqp;

@@ -186,7 +186,7 @@ static void forward_got(void *user, int r, const json_t *result, struct vnet_err
 		forward_fail(t, err);
 		return;
 	}
-	so = e->knob->idle && (t->idle || is_our_make(t->journal, e->object));
+	so = e->knob->idle && (t->idle || e->knob->own || is_our_make(t->journal, e->object));
 	snprintf(e->restore, sizeof(e->restore), "%s", so ? e->knob->idle : e->before);
 	so = e->knob->matches(e->after, e->before);
 	if (t->confirm)

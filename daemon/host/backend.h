@@ -156,6 +156,7 @@ bool vdpa_driver_matches(const char *wanted, const char *actual);
 int vdpa_path_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 		  struct vnet_err *err);
 int vdpa_path_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool vdpa_path_is_link(const char *before, const char *after, const char *actual);
 
 /* ---- nic.c ---- */
 

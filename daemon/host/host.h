@@ -166,6 +166,7 @@ struct knob {
 	 * (or a server) serialises over all objects has one lane. */
 	const char *lane;
 	bool live; /* may be set while a guest has the VF */
+	bool own;  /* nobody else's: it goes back to idle, whatever an earlier life left there */
 	/* Has nobody it in use, so that knobs of its kind may be walked back? -EBUSY: the
 	 * error says who. 0 also where there is none of it. NULL: nobody can. */
 	int (*check_free)(struct kernel *k, const char *object, struct vnet_err *err);

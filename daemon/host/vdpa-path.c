@@ -15,7 +15,8 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
-#define FOREIGN "foreign"
+#define FOREIGN "foreign" /* no link */
+#define GONE "gone"	  /* a link to no device that is there */
 #define NODE "/dev/vhost-vdpa-"
 
 int vdpa_runtime(struct kernel *k, bool make, int *ret_fd, struct vnet_err *err)
@@ -64,8 +65,7 @@ static int read_path(struct kernel *k, int dir, const char *id, char ret[static 
 	if (n < 0 && n != -EFBIG && n != -ENAMETOOLONG)
 		return vnet_err_errno(err, (int)n, "read %s/vdpa/%s", k->runtime, id);
 	number = n < 0 ? -1 : suffix_number(target, NODE);
-	if (number >= 0 && facts_vdpa_at(k, number, name))
-		strcpy(ret, name);
+	strcpy(ret, number >= 0 && facts_vdpa_at(k, number, name) ? name : GONE);
 	return 0;
 }
 
@@ -138,4 +138,12 @@ int vdpa_path_set(struct kernel *k, const char *object, const char *value, struc
 	if (r == -ENOENT && !make)
 		return 0;
 	return r < 0 ? r : set_path(k, dir, object, value, err);
+}
+
+/* The device may have gone, and another have its number: the link is ours all the same. */
+bool vdpa_path_is_link(const char *before, const char *after, const char *actual)
+{
+	(void)before;
+	(void)after;
+	return strcmp(actual, FOREIGN) != 0;
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck disable=SC2016 # what jq expands
 # What is on an interface already keeps others off it; and what somebody takes away under
 # a guest is told, and no reason to keep the rest.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -38,16 +38,18 @@ static void test_played(void **state)
 	(void)state;
 	assert_string_equal(arguments_how(json_pack("[s]", "tap"), NULL,
 					  "model=e1000e queues=1 vhost=off"),
-			    "-netdev tap,id=net0,fd=@net0.tap,vhost=off "
-			    "-device e1000e,netdev=net0,mac=@net0.mac");
-	assert_string_equal(arguments_how(json_pack("[s,s,s,s]", "tap", "tap", "vhost", "vhost"),
-					  NULL, "model=virtio queues=2 vhost=on mtu=9000"),
-			    "-netdev tap,id=net0,fds=@net0.tap,vhostfds=@net0.vhost "
-			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac,mq=on,vectors=6,"
-			    "host_mtu=9000");
-	assert_string_equal(arguments_how(json_pack("[s]", "vdpa"), NULL, "queues=4"),
-			    "-netdev vhost-vdpa,id=net0,vhostfd=@net0.vdpa "
-			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac,mq=on,vectors=10");
+			    "-netdev tap,id=vnetd-net0,fd=@net0.tap,vhost=off "
+			    "-device e1000e,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac");
+	assert_string_equal(
+		arguments_how(json_pack("[s,s,s,s]", "tap", "tap", "vhost", "vhost"), NULL,
+			      "model=virtio queues=2 vhost=on mtu=9000"),
+		"-netdev tap,id=vnetd-net0,fds=@net0.tap,vhostfds=@net0.vhost "
+		"-device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac,mq=on,vectors=6,"
+		"host_mtu=9000");
+	assert_string_equal(
+		arguments_how(json_pack("[s]", "vdpa"), NULL, "queues=4"),
+		"-netdev vhost-vdpa,id=vnetd-net0,vhostfd=@net0.vdpa "
+		"-device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac,mq=on,vectors=10");
 }
 
 static void test_arguments(void **state)

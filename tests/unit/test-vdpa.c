@@ -413,7 +413,7 @@ static void test_path(void **state)
 	assert_string_equal(buf, "/dev/vhost-vdpa-0");
 	/* another number after each bind */
 	set_ok(h, "vdpa-driver", DEV, "none");
-	is(h, "vdpa-path", ID, "foreign");
+	is(h, "vdpa-path", ID, "gone");
 	set_ok(h, "vdpa-driver", DEV, "vhost_vdpa");
 	set_ok(h, "vdpa-path", ID, DEV);
 	assert_true(target(h, buf, sizeof(buf)) > 0);

@@ -30,7 +30,7 @@ round() { # MAC DEVICE-FDS ARG...
 	timed "attach" vnetctl attach p1 --qmp "$qmp" --mac "$mac" "$@"
 	guest_nic_wait p1 "$mac"
 	guest_ping_wait p1 "$mac" world
-	holds p1 "$fds"
+	holds p1 "$( ((kept == 0)) || echo "iommu:$kept ")$fds"
 	same "handover" fd-by-vnetd "$(field p1/net0 handover)"
 	guest_mark p1
 	timed "detach" vnetctl detach --qmp "$qmp" p1
