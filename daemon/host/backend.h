@@ -52,6 +52,9 @@ unsigned interfaces_below(struct kernel *k, const char *dir, int *ret, unsigned 
  * -ENODEV with err when it has none in this namespace. */
 int pf_interface(struct kernel *k, const struct pci_addr *pf, char name[static IF_NAMESIZE],
 		 int *ret_ifindex, struct vnet_err *err);
+/* Has udev done with a new interface what it does, renaming it and giving it a MAC address
+ * of its own included? It notes that. True also where no udev runs. */
+bool udev_is_done(struct kernel *k, int ifindex);
 /* N of vfio-dev/vfioN, -1 when the function is not bound to a VFIO driver. */
 int function_vfio_dev(struct kernel *k, const struct pci_addr *addr);
 
@@ -144,6 +147,8 @@ void netdev_foreign(const struct netdev *d, char ret[static KNOB_VALUE_MAX]);
 /* -EEXIST, with err. */
 int netdev_taken(const struct netdev *d, struct vnet_err *err);
 /* -EBUSY where a process has a queue of it; the error says which. */
+/* Wait, for a while, until udev has done with a new one. */
+void netdev_await_udev(struct kernel *k, const struct netdev *d);
 int netdev_delete(struct kernel *k, const struct netdev *d, struct vnet_err *err);
 int vdpa_knob_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 		  struct vnet_err *err);

@@ -40,8 +40,7 @@ bool driver_of_siblings(struct kernel *k, const char *bdf, char ret[static DRIVE
 	return false;
 }
 
-/* udev notes what it has done with an interface, its renaming included. */
-static bool is_named(struct kernel *k, int ifindex)
+bool udev_is_done(struct kernel *k, int ifindex)
 {
 	return !kernel_exists(k, "run/udev/control") ||
 	       kernel_exists(k, "run/udev/data/n%d", ifindex);
@@ -56,7 +55,7 @@ void driver_await_interface(struct kernel *k, const struct pci_addr *addr)
 	if (kernel_read_number(k, 0, PCI_DEVICES "/%s/class", pci_addr_str(addr, bdf)) >> 16 != 2)
 		return;
 	for (int i = 0; i < INTERFACE_TRIES; i++) {
-		if (function_interfaces(k, addr, &ifindex, 1) > 0 && is_named(k, ifindex))
+		if (function_interfaces(k, addr, &ifindex, 1) > 0 && udev_is_done(k, ifindex))
 			return;
 		nanosleep(&step, NULL);
 	}

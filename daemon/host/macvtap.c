@@ -114,8 +114,10 @@ static int make(struct kernel *k, const char *object, const struct macvtap *m, s
 					    "macvtap %s: the kernel said yes, but it is not there",
 					    object);
 	r = wait_for_node(k, d.link.ifindex);
-	if (r == 0)
+	if (r == 0) {
+		netdev_await_udev(k, &d);
 		return 0;
+	}
 	k->ops->netdev_del(k, &d, NULL);
 	return vnet_err_errno(err, r, "macvtap %s: /dev/tap%d does not come: is udev running?",
 			      object, d.link.ifindex);

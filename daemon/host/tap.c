@@ -10,11 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/host/backend.h"
 #include "daemon/host/holders.h"
 
 #define QUEUES_MAX 256 /* MAX_TAP_QUEUES */
+/* For udev, which sets MAC addresses of new interfaces: its is not to be the last word. */
+#define UDEV_STEP_MS 5
+#define UDEV_TRIES 400
 
 /* 0: not to be read. */
 static int queues_parse(const char *s)
@@ -55,6 +59,14 @@ int netdev_taken(const struct netdev *d, struct vnet_err *err)
 		err, -EEXIST, VNET_E_EXISTS,
 		"interface %s is there already and not vnetd's (%s): rename or delete it",
 		d->link.name, is);
+}
+
+void netdev_await_udev(struct kernel *k, const struct netdev *d)
+{
+	const struct timespec step = { .tv_nsec = UDEV_STEP_MS * 1000000L };
+
+	for (int i = 0; i < UDEV_TRIES && !udev_is_done(k, d->link.ifindex); i++)
+		nanosleep(&step, NULL);
 }
 
 static int check_holder(struct kernel *k, const struct netdev *d, struct vnet_err *err)
@@ -104,10 +116,14 @@ int tap_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX
 
 static int make(struct kernel *k, const char *object, int queues, struct vnet_err *err)
 {
-	struct netdev want = { .link.kind = "tun", .multi_queue = queues > 1 };
+	struct netdev want = { .link.kind = "tun", .multi_queue = queues > 1 }, d = { 0 };
+	int r;
 
 	snprintf(want.link.name, sizeof(want.link.name), "%s", object);
-	return k->ops->netdev_add(k, &want, err);
+	r = k->ops->netdev_add(k, &want, err);
+	if (r == 0 && netdev_find(k, object, &d, err) > 0)
+		netdev_await_udev(k, &d);
+	return r;
 }
 
 int tap_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err)
