@@ -77,11 +77,11 @@ learn_exec() { # MODE
 }
 
 declare -A expected=(
-	[vhost-net]='tap,id=net0,fd=[0-9]+,vhostfd=[0-9]+ -device virtio-net-pci,netdev=net0,mac=52'
-	[tap]='tap,id=net0,fd=[0-9]+,vhost=off'
-	[macvtap]='tap,id=net0,fd=[0-9]+,vhostfd=[0-9]+'
-	[vdpa]='vhost-vdpa,id=net0,vhostfd=[0-9]+'
-	[passthrough]='vfio-pci,id=net0,host=0000:02:00.0'
+	[vhost-net]='tap,id=vnetd-net0,fd=[0-9]+,vhostfd=[0-9]+ -device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=52'
+	[tap]='tap,id=vnetd-net0,fd=[0-9]+,vhost=off'
+	[macvtap]='tap,id=vnetd-net0,fd=[0-9]+,vhostfd=[0-9]+'
+	[vdpa]='vhost-vdpa,id=vnetd-net0,vhostfd=[0-9]+'
+	[passthrough]='vfio-pci,id=vnetd-net0,host=0000:02:00.0'
 )
 
 write_fails() { # N
