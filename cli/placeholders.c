@@ -36,9 +36,17 @@ static bool is_ours(const struct found *f, const char *name)
 	return f->name_len == strlen(name) && strncmp(f->name, name, f->name_len) == 0;
 }
 
-/* The next "@NAME.WORD" in @arg from @from on that is ours or looks so much like it that it
- * must be a mistake. */
-static bool find(const char *arg, size_t from, const char *name, struct found *ret)
+/* The command is one more vnetctl exec, for another NIC: other names are its own. */
+static bool is_nested(char *const *argv)
+{
+	const char *slash = argv[0] ? strrchr(argv[0], '/') : NULL;
+
+	return argv[0] && strcmp(slash ? slash + 1 : argv[0], "vnetctl") == 0;
+}
+
+/* The next "@NAME.WORD" in @arg from @from on that is ours or, unless @nested, looks so much
+ * like it that it must be a mistake. */
+static bool find(const char *arg, size_t from, const char *name, bool nested, struct found *ret)
 {
 	for (const char *at = strchr(arg + from, '@'); at; at = strchr(at + 1, '@')) {
 		struct found f = { .at = (size_t)(at - arg), .name = at + 1 };
@@ -49,7 +57,7 @@ static bool find(const char *arg, size_t from, const char *name, struct found *r
 		f.word = f.name + f.name_len + 1;
 		f.word_len = strspn(f.word, WORD_CHARS);
 		f.len = (size_t)(f.word - at) + f.word_len;
-		if (!f.name_len || (!is_ours(&f, name) && !is_word(f.word, f.word_len)))
+		if (!f.name_len || (!is_ours(&f, name) && (nested || !is_word(f.word, f.word_len))))
 			continue;
 		*ret = f;
 		return true;
@@ -78,7 +86,8 @@ int placeholders_check(char *const *argv, const char *name, struct vnet_err *err
 	struct found f;
 
 	for (size_t i = 0; argv[i]; i++) {
-		for (size_t from = 0; find(argv[i], from, name, &f); from = f.at + f.len) {
+		for (size_t from = 0; find(argv[i], from, name, is_nested(argv), &f);
+		     from = f.at + f.len) {
 			int r = check_one(&f, name, err);
 
 			if (r < 0)
@@ -94,6 +103,7 @@ struct source {
 	const char *name;
 	const json_t *reply;
 	const struct vnet_fds *fds;
+	bool nested;
 };
 
 /* "" where this mode has none. */
@@ -150,7 +160,7 @@ static int fill_arg(const struct source *s, const char *arg, char **ret, struct 
 
 	if (!out)
 		return vnet_err_errno(err, -ENOMEM, "fill in %s", arg);
-	while (r == 0 && find(arg, from, s->name, &f)) {
+	while (r == 0 && find(arg, from, s->name, s->nested, &f)) {
 		char value[VALUE_MAX];
 
 		r = check_one(&f, s->name, err);
@@ -186,7 +196,7 @@ int placeholders_fill(char *const *argv, const char *name, const json_t *reply,
 		      const struct vnet_fds *fds, char ***ret, struct vnet_err *err)
 {
 	const json_t *arguments = json_object_get(reply, "arguments"), *a;
-	const struct source s = { name, reply, fds };
+	const struct source s = { name, reply, fds, is_nested(argv) };
 	size_t max = 1, n = 0, k;
 	char **out;
 	int r = 0;

@@ -93,7 +93,7 @@ static void owner_ended(void *user)
 	char id[ATTACHMENT_ID_MAX];
 
 	log_info(attachment_id(a, id), "%s: process %lld has ended", id, (long long)a->v.pid);
-	if (a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY)
+	if (a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY || a->owned->who.qmp)
 		a->given_up = true; /* who is at it finds out */
 	else
 		attachment_release(a);
@@ -134,18 +134,13 @@ static int ended_meanwhile(const struct attachment *a, struct vnet_err *err)
 			    (long long)a->v.pid);
 }
 
-/* What came of a QMP attach. */
-static void owned_plugged(void *user, int r, struct vnet_err *err)
+static void plugged(struct attachment *a, int r, struct vnet_err *err)
 {
-	struct attachment *a = user;
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a->owned->deaf)
-		return;
-	if (a->given_up) { /* its end was told, and is not told again */
-		ended_meanwhile(a, err);
-		owned_fail(a, err);
-	} else if (r == -EINPROGRESS) {
+	if (a->given_up)
+		r = ended_meanwhile(a, err);
+	if (r == -EINPROGRESS) {
 		/* The device may be in: it goes back when that QEMU ends, or by a detach. */
 		in_use(a);
 		vnet_err_wrap(err,
@@ -159,6 +154,34 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 		in_use(a);
 		answer(a, reply_json(a), NULL);
 	}
+}
+
+static int on_settled(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct vnet_err err = a->cause;
+
+	(void)s;
+	(void)usec;
+	a->cause = VNET_ERR_INIT;
+	attachment_timer(a, 0, NULL);
+	plugged(a, err.code, &err);
+	return 0;
+}
+
+/* What came of a QMP attach. A process closes its sockets before it has ended. */
+static void owned_plugged(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	if (a->owned->deaf)
+		return;
+	if (a->given_up || (r != -EPIPE && r != -EINPROGRESS)) {
+		plugged(a, r, err);
+		return;
+	}
+	a->cause = *err;
+	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
 }
 
 static bool is_pci(const struct attachment *a)
@@ -276,6 +299,7 @@ static json_t *what_json(const struct opens *o)
 
 int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
+	struct vnet_fds none = VNET_FDS_INIT;
 	struct manager *m = a->owner->m;
 	struct delivery d;
 	struct opens opens = { 0 };
@@ -300,6 +324,10 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 					 err);
 	if (r < 0)
 		return r;
+	if (!opens.n) { /* QEMU opens its VFIO group by itself */
+		owned_opened(a, 0, NULL, &none, err);
+		return 0;
+	}
 	timing_switch(&a->timing, TIMING_KERNEL);
 	return workers_call_fds(m->workers, "net", "open", what_json(&opens), OPEN_DEADLINE_MS,
 				owned_opened, a, err);

@@ -362,6 +362,21 @@ static int find_vf(struct attachment *a, struct vnet_err *err)
 	return a->by_hook ? hook_nic_check(a, &vf->addr, err) : 0;
 }
 
+/* What the plan has to say of the VF it could only guess before there was one. */
+static int plan_again(struct attachment *a, const struct guest *g, struct vnet_err *err)
+{
+	struct plan plan = { 0 };
+	int r = select_plan(a->owner->m, &a->v, g, &plan, err);
+
+	if (r < 0)
+		return r;
+	a->plan = plan;
+	a->plan_next = 0;
+	while (a->plan_next < plan.n && plan.step[a->plan_next].knob->owner == KNOB_OF_POOL)
+		a->plan_next++;
+	return 0;
+}
+
 /* The VF is there now, with its real address and IOMMU group: is it still all right? */
 static void attach_recheck(void *user, int r, struct vnet_err *err)
 {
@@ -381,6 +396,8 @@ static void attach_recheck(void *user, int r, struct vnet_err *err)
 		r = find_vf(a, err);
 	if (r == 0)
 		r = attachment_set_state(a, AT_PREPARING, "", err);
+	if (r == 0)
+		r = plan_again(a, g, err);
 	/* What is only written into a configuration needs its address, no more. */
 	if (r == 0 && a->where == IN_CONFIG)
 		r = hand_over(a, err);

@@ -192,6 +192,8 @@ int attach_name(struct manager *m, const struct guest *g, const struct vnet_requ
 void attach_choose_now(struct attachment *a);
 
 /* ---- attach-owned.c, detach-owned.c ---- */
+/* From the end of a QEMU's socket to when its own end, if it is that, has been seen. */
+#define OWNED_SETTLE_MS 500
 struct owned *owned_free(struct owned *o);
 /* Leave QEMU's monitor, and whatever it was asked to do. */
 void owned_hang_up(struct owned *o);

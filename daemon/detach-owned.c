@@ -11,15 +11,13 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-static void detached(void *user, int r, struct vnet_err *err)
+static void settled(struct attachment *a, int r, struct vnet_err *err)
 {
-	struct attachment *a = user;
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a->owned->deaf)
-		return;
 	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
-	if (r == 0) {
+	/* One that has ended keeps nothing, whatever it said last. */
+	if (r == 0 || a->given_up || !owner_alive(&a->owned->who.owner)) {
 		attachment_release(a);
 		return;
 	}
@@ -36,6 +34,34 @@ static void detached(void *user, int r, struct vnet_err *err)
 	attachment_enter(a, AT_IN_USE, "%s", "");
 	vnet_err_wrap(err, "detach %s: the guest keeps it", attachment_id(a, id));
 	attachment_reply(a, r, NULL, err);
+}
+
+static int on_settled(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct vnet_err err = a->cause;
+
+	(void)s;
+	(void)usec;
+	a->cause = VNET_ERR_INIT;
+	attachment_timer(a, 0, NULL);
+	settled(a, err.code, &err);
+	return 0;
+}
+
+/* A process closes its sockets before it has ended. */
+static void detached(void *user, int r, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	if (a->owned->deaf)
+		return;
+	if (r != -EPIPE) {
+		settled(a, r, err);
+		return;
+	}
+	a->cause = *err;
+	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
 }
 
 static struct attachment *find(struct attachments *as, const struct vnet_request *r,

@@ -149,13 +149,15 @@ static int may_begin(const struct found *f, enum scope scope, struct vnet_err *e
 				    model_attachment_id(&f->other, id));
 	if (!a)
 		return 0;
-	if (a->owned && a->v.state != AT_STUCK)
+	if (a->owned && a->v.state != AT_STUCK) {
+		owner_look(&a->owned->who.owner);
 		return vnet_err_set(
 			err, -EBUSY, VNET_E_IN_USE,
 			"%s belongs to process %lld (%s): it goes back when that ends, or "
 			"give its monitor: vnetctl detach --qmp SOCKET %s %s",
 			attachment_id(a, id), (long long)a->v.pid, a->owned->who.owner.comm,
 			a->v.asked.guest, a->v.name);
+	}
 	g = attachment_guest(a);
 	if (scope == SCOPE_CONFIG && (!g || !guest_config_has_nic(g, a->v.name)))
 		return vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,

@@ -23,6 +23,8 @@ void attach_owner_done(struct attach_owner *o)
 
 /* ---- how QEMU is told ---- */
 
+/* By the ids that detach --qmp looks for: qmp-detach.c. */
+
 static unsigned count_role(const json_t *roles, const char *role)
 {
 	const json_t *r;
@@ -60,7 +62,8 @@ static void put_played(json_t *list, const struct vnet_attachment *a, unsigned q
 	if (mtu > 0)
 		snprintf(host_mtu, sizeof(host_mtu), ",host_mtu=%d", mtu);
 	put(list, "-device");
-	put(list, "%s,netdev=%s,mac=@%s.mac%s%s", model, a->name, a->name, more, host_mtu);
+	put(list, "%s,id=vnetd-%s,netdev=vnetd-%s,mac=@%s.mac%s%s", model, a->name, a->name,
+	    a->name, more, host_mtu);
 }
 
 static json_t *arguments(const struct vnet_attachment *a, const json_t *roles, const char *host)
@@ -74,22 +77,23 @@ static json_t *arguments(const struct vnet_attachment *a, const json_t *roles, c
 
 		put(list, "-netdev");
 		if (count_role(roles, "vhost"))
-			put(list, "tap,id=%s,fd%s=@%s.tap,vhostfd%s=@%s.vhost", n, s, n, s, n);
+			put(list, "tap,id=vnetd-%s,fd%s=@%s.tap,vhostfd%s=@%s.vhost", n, s, n, s,
+			    n);
 		else
-			put(list, "tap,id=%s,fd%s=@%s.tap,vhost=off", n, s, n);
+			put(list, "tap,id=vnetd-%s,fd%s=@%s.tap,vhost=off", n, s, n);
 		put_played(list, a, taps);
 	} else if (count_role(roles, "vdpa")) {
 		put(list, "-netdev");
-		put(list, "vhost-vdpa,id=%s,vhostfd=@%s.vdpa", n, n);
+		put(list, "vhost-vdpa,id=vnetd-%s,vhostfd=@%s.vdpa", n, n);
 		put_played(list, a, (unsigned)options_get_number(a->how, "queues", 1, 256, 1));
 	} else if (count_role(roles, "vfio")) {
 		put(list, "-object");
-		put(list, "iommufd,id=%s-iommufd,fd=@%s.iommufd", n, n);
+		put(list, "iommufd,id=vnetd-%s-iommufd,fd=@%s.iommufd", n, n);
 		put(list, "-device");
-		put(list, "vfio-pci,id=%s,iommufd=%s-iommufd,fd=@%s.vfio", n, n, n);
+		put(list, "vfio-pci,id=vnetd-%s,iommufd=vnetd-%s-iommufd,fd=@%s.vfio", n, n, n);
 	} else if (host) {
 		put(list, "-device");
-		put(list, "vfio-pci,id=%s,host=@%s.host", n, n);
+		put(list, "vfio-pci,id=vnetd-%s,host=@%s.host", n, n);
 	}
 	return list;
 }

@@ -35,7 +35,8 @@ static int check_nic(const struct guest *g, const struct guest_hostdev *dev,
 {
 	if (mac_is_zero(&nic->mac))
 		return spoilt(err, nic->name, "has no MAC for it", g->name);
-	if (dev->kind == DL_HOSTDEV && mac_is_zero(&nic->pf_mac) && !nic->pf.set)
+	if ((dev->kind == DL_HOSTDEV || nic->vf_index >= 0) && mac_is_zero(&nic->pf_mac) &&
+	    !nic->pf.set)
 		return spoilt(err, nic->name, "does not say which PF it is of", g->name);
 	if (dev->kind == DL_HOSTDEV && nic->vf_index < 0)
 		return spoilt(err, nic->name, "does not say which VF it is", g->name);

@@ -23,7 +23,8 @@ int hook_nic_check(const struct attachment *a, const struct pci_addr *vf, struct
 {
 	char is[PCI_ADDR_STR], pf[PCI_ADDR_STR];
 
-	if (strcmp(pci_addr_str(vf, is), a->named) == 0)
+	/* The node of a vDPA device has a name that is the attachment's alone. */
+	if (a->named_kind != DL_HOSTDEV || strcmp(pci_addr_str(vf, is), a->named) == 0)
 		return 0;
 	return vnet_err_set(
 		err, -ESTALE, VNET_E_FAILED,

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/attach.h"
+#include "daemon/attachment.h"
 #include "daemon/bind.h"
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
@@ -89,6 +89,31 @@ static bool held_by_guest(const struct manager *m, const struct nic *n,
 	return false;
 }
 
+/* A guest's vDPA device: its XML names no function, our metadata does. */
+static bool held_by_reservation(const struct manager *m, const struct nic *n,
+				const struct vnet_attachment *self, struct held *ret)
+{
+	const struct pool *pool = n->kind == NIC_VF && m->pools && m->attachments
+					  ? pools_by_pf(m->pools, &n->pf)
+					  : NULL;
+	struct vnet_attachment v;
+
+	if (!pool || pool_reserve(pool) != RESERVE_ALWAYS)
+		return false;
+	for (size_t i = 0; reserved_at(m->attachments, i, &v); i++) {
+		if (v.kind != DL_CHARDEV || v.vf_index != n->vf_index ||
+		    !pci_addr_eq(&v.pf, &n->pf) ||
+		    (self && strcmp(v.uuid, self->uuid) == 0 && strcmp(v.name, self->name) == 0))
+			continue;
+		ret->by = HELD_BY_GUEST;
+		snprintf(ret->name, sizeof(ret->name), "%s", v.asked.guest);
+		snprintf(ret->text, sizeof(ret->text), "guest %s has it reserved for its NIC %s",
+			 v.asked.guest, v.name);
+		return true;
+	}
+	return false;
+}
+
 /* ---- processes ---- */
 
 static bool holds(const struct holder *h, const struct nic *n)
@@ -139,7 +164,8 @@ static bool held_by_bind(const struct manager *m, const struct nic *n, struct he
 /* ---- the host itself ---- */
 
 /* "" or what the host does with this interface, its being up left aside. */
-static void link_uses(const struct host_scan *s, const struct link *l, char *ret, size_t size)
+static void link_uses(const struct host_scan *s, const struct link *l, const char *but, char *ret,
+		      size_t size)
 {
 	const struct link *master = l->master ? host_scan_link(s, l->master) : NULL;
 
@@ -164,7 +190,7 @@ static void link_uses(const struct host_scan *s, const struct link *l, char *ret
 	for (size_t i = 0; i < s->n_links; i++) {
 		const struct link *upper = &s->links[i];
 
-		if (upper->lower != l->ifindex)
+		if (upper->lower != l->ifindex || !strcmp(upper->name, but))
 			continue;
 		snprintf(ret, size, "%s%s%s is on top of %s", upper->kind,
 			 upper->kind[0] ? " " : "", upper->name, l->name);
@@ -181,7 +207,7 @@ static const struct link *used_link(const struct host_scan *s, const struct nic 
 
 		if (!l)
 			continue;
-		link_uses(s, l, ret, size);
+		link_uses(s, l, "", ret, size);
 		if (ret[0])
 			return l;
 	}
@@ -250,14 +276,34 @@ void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char
 		snprintf(ret, size, "%s", held.text);
 }
 
+/* "" or what the host, or a guest, does with this interface. @but: one on top of it that does
+ * not count; "" none. True: it has all of it. */
+bool inventory_link_uses(const struct inventory *inv, const struct link *l, const char *but,
+			 char *ret, size_t size)
+{
+	const struct host_scan *s = inventory_scan(inv);
+
+	for (size_t i = 0; i < s->n_links; i++) {
+		const struct link *upper = &s->links[i];
+
+		if (upper->lower != l->ifindex || !upper->passthru || !strcmp(upper->name, but))
+			continue;
+		snprintf(ret, size, "%s %s takes all that it receives (passthru)", upper->kind,
+			 upper->name);
+		return true;
+	}
+	link_uses(s, l, but, ret, size);
+	return false;
+}
+
 bool inventory_held(const struct manager *m, const struct nic *n,
 		    const struct vnet_attachment *self, struct held *ret)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
 
 	*ret = (struct held){ .by = HELD_NOT };
-	return held_by_guest(m, n, self, ret) || held_by_process(s, n, ret) ||
-	       held_by_bind(m, n, ret) || held_by_host(s, n, ret);
+	return held_by_guest(m, n, self, ret) || held_by_reservation(m, n, self, ret) ||
+	       held_by_process(s, n, ret) || held_by_bind(m, n, ret) || held_by_host(s, n, ret);
 }
 
 bool inventory_holder(const struct manager *m, const struct nic *n, struct held *ret)

@@ -39,6 +39,10 @@ void inventory_in_use_for(const struct inventory *inv, const struct nic *n,
 			  const struct vnet_attachment *self, char *ret, size_t size);
 /* "" or in words why the host itself needs this PF: its addresses, routes, bridge, bond. */
 void inventory_host_uses(const struct inventory *inv, const struct nic *pf, char *ret, size_t size);
+/* "" or what this interface is used for; @but: one on top of it that does not count. True: by
+ * a macvtap or macvlan that takes all of it. */
+bool inventory_link_uses(const struct inventory *inv, const struct link *l, const char *but,
+			 char *ret, size_t size);
 
 /* The same with its parts, for JSON; inventory_in_use() is the text of it. */
 enum held_by {

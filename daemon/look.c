@@ -22,8 +22,9 @@ struct look {
 	void *user;
 	bool show; /* one, with what was done for it */
 	char guest[GUEST_NAME_MAX], name[NIC_NAME_MAX];
-	const json_t *rows; /* of op "queues"; NULL: not seen */
-	const char *unseen; /* why */
+	const json_t *rows;    /* processes with queues, of op "queues"; NULL: not seen */
+	const json_t *masters; /* of the interfaces that there are: what they are ports of */
+	const char *unseen;    /* why */
 };
 
 /* ---- what is seen ---- */
@@ -128,13 +129,61 @@ static void see(const struct look *l, const struct vnet_attachment *v, struct se
 	}
 }
 
+/* ---- what is wrong with it ---- */
+
+/* The bridge that it was put into; "" none. */
+static void bridge_of(const struct look *l, const struct vnet_attachment *v, char *ret, size_t size)
+{
+	const struct attachment *a = attachment_find(l->m->attachments, v->uuid, v->name);
+
+	ret[0] = '\0';
+	for (size_t i = 0; a && a->journal && i < a->journal->n; i++) {
+		const struct effect *e = &a->journal->effects[i];
+
+		if (strcmp(e->knob->name, "bridge-port") == 0)
+			snprintf(ret, size, "%.*s", (int)strcspn(e->after, " "), e->after);
+	}
+}
+
+/* "" or what somebody did to the interface under a guest, which goes on without network. */
+static void broken(const struct look *l, const struct vnet_attachment *v, char *ret, size_t size)
+{
+	const json_t *master = json_object_get(l->masters, v->device);
+	char bridge[KNOB_VALUE_MAX];
+
+	ret[0] = '\0';
+	if (!l->masters)
+		return;
+	if (!master) {
+		snprintf(ret, size,
+			 "interface %s is gone, by somebody else's hand: the guest's NIC leads "
+			 "nowhere: detach it",
+			 v->device);
+		return;
+	}
+	bridge_of(l, v, bridge, sizeof(bridge));
+	if (!bridge[0] || strcmp(json_string_value(master), bridge) == 0)
+		return;
+	if (!json_object_get(l->masters, bridge))
+		snprintf(ret, size, "bridge %s is gone: %s, and with it the guest, is in none",
+			 bridge, v->device);
+	else
+		snprintf(ret, size, "%s is not in bridge %s any more: somebody else took it out",
+			 v->device, bridge);
+}
+
 static json_t *seen_json(const struct look *l, const struct vnet_attachment *v)
 {
 	json_t *j = model_attachment_to_json(v);
 	struct seen seen = { 0 };
+	char wrong[REASON_MAX] = "";
 
-	if (has_queues(v))
+	if (has_queues(v)) {
 		see(l, v, &seen);
+		broken(l, v, wrong, sizeof(wrong));
+	}
+	if (wrong[0] && !v->reason[0])
+		json_put_str(j, "reason", wrong);
 	json_put_str(j, "vhost", seen.vhost);
 	json_put_str(j, "vhostWhy", seen.why);
 	json_put(j, "vhostQueues", seen.queues ? json_integer(seen.queues) : json_null());
@@ -213,7 +262,9 @@ static void look_seen(void *user, int r, const json_t *result, struct vnet_err *
 {
 	struct look *l = user;
 
-	l->rows = r < 0 ? NULL : result;
+	(void)r; /* result is NULL then */
+	l->rows = json_object_get(result, "users");
+	l->masters = json_object_get(result, "masters");
 	l->unseen = err->text;
 	if (l->m->attachments)
 		look_answer(l);
@@ -239,6 +290,23 @@ static bool look_needed(const struct look *l)
 	return false;
 }
 
+/* Of those there is to be looked at, and their bridges. */
+static json_t *interfaces(const struct look *l)
+{
+	json_t *names = json_array();
+	char bridge[KNOB_VALUE_MAX];
+
+	for (const struct attachment *a = l->m->attachments->list; a; a = a->next) {
+		if (!has_queues(&a->v))
+			continue;
+		json_array_append_new(names, json_string(a->v.device));
+		bridge_of(l, &a->v, bridge, sizeof(bridge));
+		if (bridge[0])
+			json_array_append_new(names, json_string(bridge));
+	}
+	return json_pack("{s:o}", "interfaces", names);
+}
+
 static void look_begin(const struct look *what)
 {
 	struct vnet_err err = VNET_ERR_INIT;
@@ -249,7 +317,7 @@ static void look_begin(const struct look *what)
 		return;
 	}
 	*l = *what;
-	if (workers_call(l->m->workers, LOOK_LANE, "queues", json_object(), LOOK_DEADLINE_MS,
+	if (workers_call(l->m->workers, LOOK_LANE, "queues", interfaces(l), LOOK_DEADLINE_MS,
 			 look_seen, l, &err) < 0)
 		look_seen(l, err.code, NULL, &err);
 }

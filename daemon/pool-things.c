@@ -18,6 +18,27 @@ static void of_link(struct uplink *t, const struct link *link)
 	snprintf(t->link, sizeof(t->link), "%s", link->name);
 }
 
+/* The driver by which a VF of this PF becomes a vDPA management device: that of one which is
+ * one, or of a kind that is known to. */
+static void find_vdpa_driver(const struct host_scan *s, const struct nic *pf, struct uplink *ret)
+{
+	static const char *const makers[] = { "mlx5_core", "pds_core" };
+
+	for (size_t i = 0; i < s->n_mgmtdevs; i++) {
+		const struct vdpa_mgmtdev *d = &s->mgmtdevs[i];
+		const struct nic *vf = d->pci.set ? host_scan_nic(s, &d->pci) : NULL;
+
+		if (vf && vf->kind == NIC_VF && pci_addr_eq(&vf->pf, &pf->addr) && vf->driver[0]) {
+			memcpy(ret->vdpa_driver, vf->driver, sizeof(ret->vdpa_driver));
+			return;
+		}
+	}
+	for (size_t i = 0; s->has_vdpa && i < sizeof(makers) / sizeof(*makers); i++) {
+		if (strcmp(pf->driver, makers[i]) == 0)
+			memcpy(ret->vdpa_driver, pf->driver, sizeof(ret->vdpa_driver));
+	}
+}
+
 void pool_thing_of(const struct host_scan *s, const struct nic *nic, struct uplink *ret)
 {
 	const struct link *link = host_scan_nic_link(s, nic);
@@ -27,6 +48,8 @@ void pool_thing_of(const struct host_scan *s, const struct nic *nic, struct upli
 	if (nic->kind == NIC_PF && nic->driver[0] && nic->total_vfs > 0 &&
 	    (link || nic->num_vfs > 0))
 		t.kind = VNET_UPLINK_PF;
+	if (t.kind == VNET_UPLINK_PF)
+		find_vdpa_driver(s, nic, &t);
 	pci_addr_str(&nic->addr, t.key);
 	if (link)
 		of_link(&t, link);

@@ -42,6 +42,7 @@ struct uplink {
 	int total;	 /* it can have */
 	int count;	 /* VFs it has, or will have when first needed */
 	int first, last; /* indices given out; last < first: none */
+	char vdpa_driver[DRIVER_NAME_MAX]; /* of its VFs, for vDPA on them; "" there is none */
 };
 
 struct pool {

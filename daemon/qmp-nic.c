@@ -78,10 +78,14 @@ static void on_undone(void *user, int r, const json_t *result, struct vnet_err *
 
 	(void)result;
 	if (r < 0 && !qmp_nic_not_there(r, err)) {
+		a->residue = true;
+		if (r == -EPIPE) { /* why says so already */
+			undo_next(a);
+			return;
+		}
 		snprintf(before, sizeof(before), "%s", a->why.text);
 		vnet_err_set(&a->why, a->why.code, a->why.name, "%.480s; and %.480s", before,
 			     err->text);
-		a->residue = true;
 	}
 	undo_next(a);
 }

@@ -291,6 +291,14 @@ static void reconcile_attachment(struct attachment *a, bool first)
 
 /* ---- adopting ---- */
 
+/* What it goes back to where nobody knows what it was. A whole NIC is the host's. */
+static const char *usual(const struct plan_step *step)
+{
+	bool whole = strcmp(step->knob->name, "driver") == 0 && !strchr(step->object, '/');
+
+	return whole ? "default" : step->knob->idle;
+}
+
 /* Without a journal the way back is what an idle VF has. */
 static int adopt_journal(struct attachment *a, struct vnet_err *err)
 {
@@ -308,7 +316,7 @@ static int adopt_journal(struct attachment *a, struct vnet_err *err)
 		memcpy(e.object, step->object, sizeof(e.object));
 		memcpy(e.after, step->value, sizeof(e.after));
 		snprintf(e.before, sizeof(e.before), "%s", step->knob->idle);
-		snprintf(e.restore, sizeof(e.restore), "%s", step->knob->idle);
+		snprintf(e.restore, sizeof(e.restore), "%s", usual(step));
 		r = journal_add_effect(a->journal, &e, err);
 	}
 	if (r == 0)

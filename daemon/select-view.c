@@ -180,6 +180,31 @@ static void view_making(struct view *v, const struct offer *o, const struct nic 
 		 v->nic.link, v->host_use, o->pool->name);
 }
 
+/* What is to be put on an interface finds there what is on it already: all of it may be
+ * taken, or it may have to be taken as a whole itself. */
+static void view_link_use(struct view *v, struct manager *m, const struct uplink *u,
+			  const struct vnet_attachment *self)
+{
+	const struct link *link = host_scan_link(inventory_scan(m->inventory), u->ifindex);
+	const struct vnet_attachment *a;
+	char use[REASON_MAX] = "", id[ATTACHMENT_ID_MAX];
+
+	a = u->pf.set ? attachments_holder(m->attachments, &u->pf, -1) : NULL;
+	if (a && a != self)
+		snprintf(v->in_use, sizeof(v->in_use), "attachment %s has all of it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+	else if (link && inventory_link_uses(m->inventory, link, v->claim, use, sizeof(use)))
+		snprintf(v->in_use, sizeof(v->in_use), "%s", use);
+	for (size_t i = 0; (a = attachments_at(m->attachments, i)); i++) {
+		if (a == self || a->state == AT_GONE || a->vf_index >= 0 ||
+		    strcmp(a->uplink, u->key) != 0)
+			continue;
+		snprintf(use, sizeof(use), "attachment %s is on it (%s)",
+			 model_attachment_id(a, id), attachment_state_str(a->state));
+	}
+	snprintf(v->host_use, sizeof(v->host_use), "%s", use);
+}
+
 static void view_link(struct view *v, const struct host_scan *s, const struct link *link)
 {
 	const struct link *master = link && link->master ? host_scan_link(s, link->master) : NULL;
@@ -217,19 +242,24 @@ static void view_pci(struct view *v, struct manager *m, const struct offer *o,
 	}
 }
 
+static const struct vdpa_mgmtdev *find_mgmtdev(const struct host_scan *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_mgmtdevs; i++) {
+		if (strcmp(s->mgmtdevs[i].name, name) == 0)
+			return &s->mgmtdevs[i];
+	}
+	return NULL;
+}
+
 static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 			 const struct vnet_attachment *self)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
-	const struct vdpa_mgmtdev *d = NULL;
+	const struct vdpa_mgmtdev *d = find_mgmtdev(s, name);
 	const struct vnet_attachment *a;
 	const struct nic *nic;
 	char id[ATTACHMENT_ID_MAX];
 
-	for (size_t i = 0; i < s->n_mgmtdevs && !d; i++) {
-		if (strcmp(s->mgmtdevs[i].name, name) == 0)
-			d = &s->mgmtdevs[i];
-	}
 	if (!d)
 		return;
 	for (size_t i = 0; i < s->n_vdpas; i++) {
@@ -252,6 +282,21 @@ static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 	v->nic.mgmtdev_mtu = d->takes_mtu;
 	v->nic.mgmtdev_mq = d->takes_vqp;
 	v->nic.mgmtdev_max_pairs = d->max_vqs > 1 ? d->max_vqs / 2 : 0;
+}
+
+/* A VF that is to become a management device. What that takes shows when it is one; the
+ * drivers that are known take a MAC. */
+static void view_vf_mgmtdev(struct view *v, struct manager *m, const struct uplink *u,
+			    const struct vnet_attachment *self)
+{
+	if (!u->vdpa_driver[0])
+		return;
+	v->nic.vf_vdpa_driver = u->vdpa_driver;
+	/* Before it is there its address is not known: the plan is made again then. */
+	snprintf(v->vf_mgmtdev, sizeof(v->vf_mgmtdev), "pci/%s",
+		 v->nic.vf_present ? v->nic.vf : v->nic.vf_object);
+	v->nic.mgmtdev_mac = 1;
+	view_mgmtdev(v, m, v->vf_mgmtdev, self);
 }
 
 static void view_host(struct vnet_plugin_nic *nic, const struct host_scan *s)
@@ -320,14 +365,19 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	v->nic.uplink_kind = u ? u->kind : VNET_UPLINK_NONE;
 	v->nic.uplink = u ? u->key : "";
 	v->nic.pf = v->nic.pf_driver = v->nic.vf = v->nic.vf_object = v->nic.vf_driver =
-		v->nic.vf_link = "";
+		v->nic.vf_link = v->nic.vf_vdpa_driver = "";
 	v->nic.vf_index = v->nic.iommu_group = v->nic.numa_node = -1;
 	view_link(v, s, u && u->ifindex ? host_scan_link(s, u->ifindex) : NULL);
 	if (u && u->pf.set)
 		view_pci(v, m, o, r, self);
 	view_request(v, m, o, r, self);
+	if (u && u->ifindex && o->kind == VNET_CANDIDATE_LINK)
+		view_link_use(v, m, u, self);
 	if (u && u->kind == VNET_UPLINK_MGMTDEV)
 		view_mgmtdev(v, m, u->key, self);
+	else if (u && o->kind == VNET_CANDIDATE_VF)
+		view_vf_mgmtdev(v, m, u, self);
+	v->nic.vf_mgmtdev = v->vf_mgmtdev;
 	v->nic.in_use = v->in_use;
 	v->nic.host_use = v->host_use;
 	view_host(&v->nic, s);

@@ -15,6 +15,7 @@ struct view {
 	char member_addr[MEMBERS_MAX][PCI_ADDR_STR];
 	char pf[PCI_ADDR_STR], vf[PCI_ADDR_STR], vf_object[VF_OBJECT_STR];
 	char in_use[REASON_MAX], host_use[REASON_MAX], mac[MAC_STR], vlan[VLAN_STR];
+	char vf_mgmtdev[VDPA_MGMTDEV_MAX];
 	char claim[IF_NAMESIZE], claim_id[UUID_STR + NIC_NAME_MAX], claim_path[DEVICE_MAX];
 };
 

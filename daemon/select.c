@@ -145,6 +145,13 @@ static unsigned share_of_link(const struct question *q, const struct uplink *u)
 	return 1000 - n;
 }
 
+/* Its VFs: to a mode that also takes management devices they are what makes such. */
+static bool offers_vfs(const struct uplink *u, unsigned takes)
+{
+	return takes & VNET_CANDIDATE_VF && u->kind == VNET_UPLINK_PF &&
+	       (!(takes & VNET_CANDIDATE_MGMTDEV) || u->vdpa_driver[0]);
+}
+
 /* As what this uplink can be offered to a mode that takes @takes; 0: it can't. */
 static enum vnet_plugin_candidate offered_as(const struct uplink *u, unsigned takes)
 {
@@ -153,10 +160,10 @@ static enum vnet_plugin_candidate offered_as(const struct uplink *u, unsigned ta
 		return takes & VNET_CANDIDATE_MGMTDEV;
 	case VNET_UPLINK_PF:
 	case VNET_UPLINK_NIC:
-		return takes & VNET_CANDIDATE_VF && u->kind == VNET_UPLINK_PF ? VNET_CANDIDATE_VF
-		       : takes & VNET_CANDIDATE_NIC			      ? VNET_CANDIDATE_NIC
-		       : u->ifindex ? takes & VNET_CANDIDATE_LINK
-				    : 0;
+		return offers_vfs(u, takes)	    ? VNET_CANDIDATE_VF
+		       : takes & VNET_CANDIDATE_NIC ? VNET_CANDIDATE_NIC
+		       : u->ifindex		    ? takes & VNET_CANDIDATE_LINK
+						    : 0;
 	default:
 		return takes & VNET_CANDIDATE_LINK;
 	}
@@ -393,7 +400,7 @@ int select_run(struct manager *m, const struct vnet_request *r, const struct gue
 void select_claim(struct manager *m, const struct candidate *c, struct vnet_attachment *v)
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
-	bool whole = c->kind == VNET_CANDIDATE_VF || c->kind == VNET_CANDIDATE_NIC;
+	bool whole = c->uplink && (c->kind == VNET_CANDIDATE_VF || c->kind == VNET_CANDIDATE_NIC);
 	const struct nic *pf = whole ? host_scan_nic(s, &c->uplink->pf) : NULL;
 	const struct link *link = pf ? host_scan_nic_link(s, pf) : NULL;
 

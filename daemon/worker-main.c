@@ -6,7 +6,8 @@
  *	{id, op: "set", args: {knob, object, value}}	{value}, as read back afterwards
  *	{id, op: "nics"}				host_nics_to_json()
  *	{id, op: "holders"}				host_holders_to_json()
- *	{id, op: "queues"}				[{pid, interface, queues, vhost}]
+ *	{id, op: "queues", args: {interfaces: [NAME]}}	{users: [{pid, interface, queues, vhost}],
+ *							 masters: {NAME: NAME or ""}}
  *	{id, op: "free", args: {knob, object}}	{}, an error where somebody has it
  *	{id, op: "vfs", args: {pf}}			host_vfs_to_json() of that PF
  *	{id, op: "ovs"}					ovs_scan()
@@ -142,8 +143,15 @@ static int op_holders(struct worker *w, const json_t *args, json_t **ret, struct
 
 static int op_queues(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)
 {
-	(void)args;
-	return host_queue_users_json(w->kernel, ret, err);
+	const json_t *names = json_object_get(args, "interfaces"), *name;
+	size_t i;
+
+	json_array_foreach (names, i, name) {
+		if (!json_is_string(name) || !is_ifname(json_string_value(name)))
+			return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+					    "interfaces: not all are names");
+	}
+	return host_queues_json(w->kernel, names, ret, err);
 }
 
 static int op_vfs(struct worker *w, const json_t *args, json_t **ret, struct vnet_err *err)

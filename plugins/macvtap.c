@@ -49,7 +49,7 @@ static void check_link(struct ask *a, const char *forward)
 	if (strcmp(forward, "passthru") == 0 && nic->host_use[0])
 		ask_wrong(a,
 			  "forward=passthru takes all that %s receives and gives it the guest's "
-			  "MAC, but the host itself uses it: %s",
+			  "MAC, but it is used already: %s",
 			  nic->link, nic->host_use);
 }
 

@@ -74,7 +74,7 @@ struct vnet_plugin_nic {
 	int link_mtu;	      /* bytes; 0 unknown */
 	const char *master;   /* the bridge, bond or switch that link is in; "" none */
 	int vlan_filtering;   /* of a Linux bridge: 1 yes, 0 no */
-	const char *host_use; /* what the host itself uses link for, in words; "" nothing */
+	const char *host_use; /* what link is used for already, in words; "" nothing */
 
 	/* ---- a PCI function ---- */
 	const char *pf;		/* address of the PF or NIC; "" it is none */
@@ -117,6 +117,10 @@ struct vnet_plugin_nic {
 	const char *claim;	/* for an interface or vDPA device: "vn" and 11 hex digits */
 	const char *claim_id;	/* "UUID.NAME", for what takes longer names */
 	const char *claim_path; /* for a link to its node: "/run/vnetd/vdpa/UUID.NAME" */
+
+	/* ---- a VF, for a mode that takes VNET_CANDIDATE_MGMTDEV too ---- */
+	const char *vf_vdpa_driver; /* by which it becomes a management device; "" it can't */
+	const char *vf_mgmtdev;	    /* that this is, or will be: "pci/0000:65:00.3" */
 };
 
 /* What is asked. */

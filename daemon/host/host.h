@@ -136,8 +136,9 @@ int kernel_write(struct kernel *k, const char *value, const char *fmt, ...)
 int host_scan_nics(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 /* Parts of it: interfaces; who has what open. */
 int host_scan_holders(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
-/* "queues" of worker-main.c: every tap and macvtap that a process has queues of. */
-int host_queue_users_json(struct kernel *k, json_t **ret, struct vnet_err *err);
+/* "queues" of worker-main.c: every tap and macvtap that a process has queues of, and what the
+ * interfaces of these names are ports of. */
+int host_queues_json(struct kernel *k, const json_t *names, json_t **ret, struct vnet_err *err);
 int host_scan_links(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
 int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan *ret,
 		  struct vnet_err *err);

@@ -75,6 +75,9 @@ static void parse_info(struct link *l, const struct nlattr *info)
 			l->tap_persistent = *(const uint8_t *)nla_data(a) != 0;
 		if (!strcmp(l->kind, "bridge") && nla_type(a) == IFLA_BR_VLAN_FILTERING)
 			l->vlan_filtering = *(const uint8_t *)nla_data(a) != 0;
+		if ((!strcmp(l->kind, "macvtap") || !strcmp(l->kind, "macvlan")) &&
+		    nla_type(a) == IFLA_MACVLAN_MODE)
+			l->passthru = attr_u32(a) == MACVLAN_MODE_PASSTHRU;
 	}
 }
 

@@ -5,7 +5,7 @@
  * is left out, so that 4096 VFs make a small message:
  *
  * links: [{ifindex, name, kind, mac, permMac, up, carrier, mtu, master, lower, pci,
- *	    addresses, routes, tapPersistent, vlanFiltering}]
+ *	    addresses, routes, tapPersistent, vlanFiltering, passthru}]
  * vfs:	  [{pf, index, mac, vlan: "100 qos 3", trust, spoofchk, linkState, minTxMbps,
  *	    maxTxMbps}]
  * nics:  {nics: [{addr, kind, network, class, vendor, device, subvendor, subdevice,
@@ -49,6 +49,7 @@ static json_t *link_to_json(const struct link *l)
 	row_put_int(o, "routes", l->routes, 0);
 	row_put_bool(o, "tapPersistent", l->tap_persistent);
 	row_put_bool(o, "vlanFiltering", l->vlan_filtering);
+	row_put_bool(o, "passthru", l->passthru);
 	return o;
 }
 
@@ -73,6 +74,7 @@ static void link_from_json(struct row *row, void *ret)
 	l->routes = row_get_small(row, "routes", 0);
 	l->tap_persistent = row_get_bool(row, "tapPersistent");
 	l->vlan_filtering = row_get_bool(row, "vlanFiltering");
+	l->passthru = row_get_bool(row, "passthru");
 }
 
 json_t *host_links_to_json(const struct host_scan *s)

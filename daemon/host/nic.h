@@ -79,6 +79,7 @@ struct link {
 	int routes; /* main-table routes through it, other than link-local and its own subnets */
 	bool tap_persistent;
 	bool vlan_filtering; /* a bridge that heeds its ports' VLANs */
+	bool passthru;	     /* a macvtap or macvlan that has all of its lower */
 };
 
 /* Attributes that a PF's driver reports for one VF (IFLA_VF_INFO). */

@@ -263,9 +263,10 @@ int host_open(struct kernel *k, const json_t *args, json_t **ret, struct vnet_fd
 	size_t n = json_array_size(what);
 	int r = 0;
 
-	if (n == 0 || n > OPEN_WHAT_MAX)
-		return vnet_err_set(err, -EINVAL, VNET_E_INVALID, "what: 1 to %d things to open",
-				    OPEN_WHAT_MAX);
+	/* None: QEMU opens it by itself. */
+	if (!json_is_array(what) || n > OPEN_WHAT_MAX)
+		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
+				    "what: a list of %d things to open at most", OPEN_WHAT_MAX);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = decode(json_array_get(what, i), &wishes[i], err);
 	for (size_t i = 0; r == 0 && i < n; i++)

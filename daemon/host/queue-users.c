@@ -182,7 +182,7 @@ int holders_queue_users(struct kernel *k, struct queue_user **ret, size_t *ret_n
 	return 0;
 }
 
-int host_queue_users_json(struct kernel *k, json_t **ret, struct vnet_err *err)
+static int users_json(struct kernel *k, json_t **ret, struct vnet_err *err)
 {
 	_cleanup_free_ struct queue_user *users = NULL;
 	json_t *rows;
@@ -201,5 +201,46 @@ int host_queue_users_json(struct kernel *k, json_t **ret, struct vnet_err *err)
 						      (int)users[i].vhost));
 	}
 	*ret = rows;
+	return 0;
+}
+
+/* The interface that it is a port of; "" none. */
+static int master_of(struct kernel *k, const char *name, char ret[static IF_NAMESIZE],
+		     struct vnet_err *err)
+{
+	struct netdev d = { 0 }, master = { 0 };
+	int r = k->ops->netdev_get(k, name, 0, &d, err);
+
+	ret[0] = '\0';
+	if (r < 0 || !d.link.master)
+		return r;
+	r = k->ops->netdev_get(k, NULL, d.link.master, &master, err);
+	if (r == 0)
+		memcpy(ret, master.link.name, IF_NAMESIZE);
+	return r == -ENODEV ? 0 : r; /* it went just now, and its port is none any more */
+}
+
+int host_queues_json(struct kernel *k, const json_t *names, json_t **ret, struct vnet_err *err)
+{
+	json_t *users = NULL, *masters = json_object();
+	const json_t *name;
+	size_t i;
+	int r = users_json(k, &users, err);
+
+	json_array_foreach (names, i, name) {
+		char master[IF_NAMESIZE];
+		int e = r < 0 ? r : master_of(k, json_string_value(name), master, err);
+
+		if (e == 0)
+			json_object_set_new(masters, json_string_value(name), json_string(master));
+		else if (e != -ENODEV)
+			r = e;
+	}
+	if (r < 0) {
+		json_decref(users);
+		json_decref(masters);
+		return r;
+	}
+	*ret = json_pack("{s:o,s:o}", "users", users, "masters", masters);
 	return 0;
 }

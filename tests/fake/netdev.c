@@ -197,6 +197,7 @@ static int add(struct fake *f, struct host_scan *s, const void *arg)
 	new.ifindex = take_number(f, "nextIfindex", 100);
 	new.lower = want->link.lower;
 	new.tap_persistent = tap;
+	new.passthru = !tap && !strcmp(want->mode, "passthru");
 	mac_generate(&new.mac);
 	s->links[s->n_links++] = new;
 	save(f, s);

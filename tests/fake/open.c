@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Device nodes of the fake kernel: an empty file in memory stands for each descriptor. */
+/*
+ * Device nodes of the fake kernel: an empty file in memory stands for each descriptor. That
+ * of a tap's queue becomes a file taps/NAME with a lock, which is held until the last copy of
+ * the descriptor is closed, wherever it went: then a tap that lives by them goes.
+ */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -52,20 +60,72 @@ int fake_open_node(struct kernel *k, const char *path, int *ret_fd)
 	return r;
 }
 
+static int open_queue(struct fake *f, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "taps/%s", name);
+	mkdirat(f->rootfd, "taps", 0777);
+	return openat(f->rootfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+}
+
+static int be_queue(struct fake *f, int fd, const char *name)
+{
+	_cleanup_close_ int queue = open_queue(f, name);
+
+	if (queue < 0 || flock(queue, LOCK_SH | LOCK_NB) < 0 || dup3(queue, fd, O_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool is_open(struct fake *f, const char *name)
+{
+	_cleanup_close_ int queue = open_queue(f, name);
+
+	return queue >= 0 && flock(queue, LOCK_EX | LOCK_NB) < 0;
+}
+
+void drop_closed_taps(struct fake *f)
+{
+	json_t *rows = json_object_get(f->doc, "netdevs"), *row;
+	struct host_scan s = { 0 };
+	const char *name;
+	void *next;
+
+	json_object_foreach_safe(rows, next, name, row)
+	{
+		const json_t *l = link_row(f, name);
+
+		if (!l || !json_is_true(json_object_get(row, "byFds")) || is_open(f, name) ||
+		    host_links_from_json(json_object_get(f->doc, "links"), &s, NULL) < 0)
+			continue;
+		drop_netdev(f, &s, (int)json_integer_value(json_object_get(l, "ifindex")));
+		host_scan_done(&s);
+		fake_save(f);
+	}
+}
+
 int fake_tun_queue(struct kernel *k, int fd, const char *name, bool many)
 {
 	struct fake f = { .rootfd = k->rootfd, .lockfd = -1 };
 	char op[64];
 	int r, fault;
 
-	(void)fd;
 	snprintf(op, sizeof(op), "queue:%s", name);
 	r = fault = begin(&f, op);
 	if (r >= 0)
 		r = link_row(&f, name) ? 0 : -ENODEV;
+	if (r == 0 && fault == FAULT_NONE)
+		r = be_queue(&f, fd, name);
 	fake_log(&f, "queue", name, many ? "one of many" : "the only one", r, fault != 0);
 	fake_end(&f);
 	return r;
+}
+
+static void live_by_fds(struct fake *f, const char *name)
+{
+	json_put_bool(link_row(f, name), "tapPersistent", false);
+	json_put_bool(json_object_get(json_object_get(f->doc, "netdevs"), name), "byFds", true);
 }
 
 int fake_tun_by_fds(struct kernel *k, int fd, const char *name)
@@ -80,7 +140,7 @@ int fake_tun_by_fds(struct kernel *k, int fd, const char *name)
 	if (r >= 0)
 		r = link_row(&f, name) ? 0 : -ENODEV;
 	if (r == 0 && fault == FAULT_NONE)
-		json_put_bool(link_row(&f, name), "tapPersistent", false);
+		live_by_fds(&f, name);
 	fake_log(&f, "by_fds", name, "", r, fault != 0);
 	fake_end(&f);
 	return r;

@@ -18,6 +18,7 @@ struct fake {
 
 /* state.c: the lock, fake.json and the tree below the root */
 int fake_begin(struct fake *f);
+void fake_save(struct fake *f);
 void fake_end(struct fake *f);	    /* writes fake.json back */
 void fake_end_look(struct fake *f); /* does not: nothing was changed */
 /* Let others run for a moment: the state may be another afterwards. */
@@ -69,6 +70,8 @@ int fake_fault(struct fake *f, const char *op, bool is_write);
 int fake_open_node(struct kernel *k, const char *path, int *ret_fd);
 int fake_tun_queue(struct kernel *k, int fd, const char *name, bool many);
 int fake_tun_by_fds(struct kernel *k, int fd, const char *name);
+/* Those that live by descriptors, of which the last was closed. */
+void drop_closed_taps(struct fake *f);
 int fake_iommufd_own(struct kernel *k, int fd);
 
 /* sriov.c, driver.c: reactions; 0 or -errno as the kernel's */

@@ -48,15 +48,21 @@ int fake_begin(struct fake *f)
 		return -EBADMSG;
 	}
 	f->lockfd = take_fd(&fd);
+	drop_closed_taps(f);
 	return 0;
 }
 
-void fake_end(struct fake *f)
+void fake_save(struct fake *f)
 {
 	_cleanup_free_ char *text = json_dumps(f->doc, JSON_INDENT(1) | JSON_SORT_KEYS);
 
 	if (text)
 		put_file(f, text, "fake.json");
+}
+
+void fake_end(struct fake *f)
+{
+	fake_save(f);
 	fake_end_look(f);
 }
 

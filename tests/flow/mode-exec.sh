@@ -8,28 +8,34 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/mode-lib.sh"
 
-# It says that it runs, with which descriptors, and ends when its input does.
+# It says that it runs and with which descriptors, and stays.
 begin_qemu() {
-	rm -f "$work/qemu.says" "$work/qemu.rc" "$work/qemu.in"
-	mkfifo "$work/qemu.in"
+	rm -f "$work/qemu.says"
 	# shellcheck disable=SC2016 # for the inner shell
-	{
-		rc=0
-		vnet exec vm5 "${asks[@]}" --name net0 -- sh -c 'echo "$@" >"$0"; read -r x' \
-			"$work/qemu.says" -m 64 @net0 <"$work/qemu.in" >"$work/out" 2>"$work/err" || rc=$?
-		cat "$work/err" >>"$work/cli.log"
-		echo $rc >"$work/qemu.rc"
-	} &
-	exec {input}>"$work/qemu.in"
+	"$build/vnetctl" --socket "$socket" exec vm5 "${asks[@]}" --name net0 -- \
+		sh -c 'echo "$@" >"$0"; exec sleep 600' "$work/qemu.says" -m 64 @net0 \
+		>"$work/out" 2>"$work/err" </dev/null &
+	qemu=$!
+}
+
+# As the kernel: a tap that lives by its descriptors goes with the last of them.
+taps_end() {
+	local tap
+	for tap in $(fake '.links[] | select(.kind == "tun" and (.tapPersistent | not)) | .name'); do
+		change_fake "del(.links[] | select(.name == \"$tap\")) | del(.netdevs[\"$tap\"])"
+		rm -r "$host/sys/class/net/$tap" "$host/sys/devices/virtual/net/$tap"
+	done
 }
 
 end_qemu() {
-	exec {input}>&-
-	wait_for 20 test -s "$work/qemu.rc" || fail "QEMU did not end"
+	taps_end
+	kill "$qemu" 2>/dev/null || :
+	wait "$qemu" 2>/dev/null || :
+	cat "$work/err" >>"$work/cli.log"
 }
 
 runs() { [ -s "$work/qemu.says" ] && [ "$(state_of vm5/net0)" = in-use ]; }
-refused() { [ -s "$work/qemu.rc" ] && [ ! -e "$work/qemu.says" ]; }
+refused() { dead "$qemu" && [ ! -e "$work/qemu.says" ]; }
 is_gone() { [ "$(state_of vm5/net0)" = none ]; }
 
 # Of a guest without libvirt the identity is another each time, and so the names that it gives.
@@ -113,6 +119,7 @@ crash_there() { # POINT
 	died
 	was_passed "$1"
 	wait_for 10 refused || fail "$mode: it starts though vnetd was killed at $1"
+	wait_for 10 no_workers
 	end_qemu
 	start
 	gone
@@ -151,8 +158,18 @@ crash_meanwhile() {
 	ok "$mode: killed while the guest has it"
 }
 
-matrix() { # MODE [KNOB...]
-	local knob at n
+crashes_there() { # KNOB...
+	local knob
+	for knob; do
+		crash_there "knob:$knob:set"
+		crash_there "knob:$knob:after"
+	done
+	crash_there handover:before
+	crash_there handover:after
+}
+
+matrix() { # MODE [KNOB...: these of its plan alone]
+	local knob n
 	learn_exec "$1"
 	shift
 	# shellcheck disable=SC2086 # words
@@ -161,18 +178,16 @@ matrix() { # MODE [KNOB...]
 	for n in $(seq "$(wc -l <"$work/there")"); do
 		write_fails "$n"
 	done
-	for n in $(seq "$(wc -l <"$work/back")"); do
-		write_back_fails "$n"
-	done
-	for knob; do
-		crash_there "knob:$knob:set"
-		crash_there "knob:$knob:after"
-		crash_back "back:$knob:before"
-		crash_back "back:$knob:after"
-	done
-	for at in handover:before handover:after; do
-		crash_there "$at"
-	done
+	crashes_there "$@"
+	if [ -s "$work/back" ]; then
+		for n in $(seq "$(wc -l <"$work/back")"); do
+			write_back_fails "$n"
+		done
+		for knob; do
+			crash_back "back:$knob:before"
+			crash_back "back:$knob:after"
+		done
+	fi
 	stop
 }
 

@@ -77,13 +77,14 @@ dies_back() { # PATTERN
 }
 
 matrix() { # MODE
-	local n what
+	local n what all
 	host_of_all_modes
 	learn_mode "$1"
 	for n in $(seq "$(wc -l <"$work/there")"); do
 		fails_there "nth $n EIO"
 	done
-	for what in $(sort -u "$work/there"); do
+	mapfile -t all < <(sort -u "$work/there")
+	for what in "${all[@]}"; do
 		fails_there "silent $what"
 		dies_there "$what"
 	done
@@ -92,11 +93,15 @@ matrix() { # MODE
 		fails_back "nth $n EIO"
 	done
 	[ $stuck -gt 0 ] || fail "$mode: no write of a detach was missed"
-	for what in $(sort -u "$work/back"); do
+	mapfile -t all < <(sort -u "$work/back")
+	for what in "${all[@]}"; do
 		fails_back "silent $what"
 		dies_back "$what"
 	done
-	attaches && whole && detaches && gone || fail "$mode: not in the end"
+	attaches || fail "$mode: in the end: $(<"$work/err")"
+	whole
+	detaches || fail "$mode: in the end: $(<"$work/err")"
+	gone
 }
 
 bridges() {

@@ -4,20 +4,18 @@
 # asked for there, and what it means that an attachment is there whole, or gone. Sourced
 # after lib.sh. Both is said by the same dump of all that vnetd may touch, so no mode has
 # checks of its own.
-# shellcheck disable=SC2034 # used by those who source it
+# shellcheck disable=SC2034,SC2154 # used by those who source it; lib.sh's
 
 mac=52:54:00:aa:00:01
-modes='vhost-net tap macvtap vdpa passthrough'
 
 asks_of() { # MODE
 	case $1 in
-	vhost-net) asks=(--mode vhost-net --pool br0 --vlan 100 -o isolated=on --mac $mac) ;;
-	tap) asks=(--mode tap --pool br0 --trunk '10,20-30' --model e1000 --mac $mac) ;;
-	macvtap) asks=(--mode macvtap --pool enp1s0 --mtu 1400 --mac $mac) ;;
-	vdpa) asks=(--mode vdpa --pool vdpasim_net --mac $mac) ;;
-	# Its MAC is its own: one that is asked for is kept, and nothing more.
-	passthrough) asks=(--mode passthrough --pool enp2s0 --mac $mac) ;;
-	ovs) asks=(--mode vhost-net --pool ovs0 --vlan 100 --mac $mac) ;;
+	vhost-net) asks=(--mode vhost-net --pool br0 --vlan 100 -o isolated=on --mac "$mac") ;;
+	tap) asks=(--mode tap --pool br0 --trunk '10,20-30' --model e1000 --mac "$mac") ;;
+	macvtap) asks=(--mode macvtap --pool enp1s0 --mtu 1400 --mac "$mac") ;;
+	vdpa) asks=(--mode vdpa --pool vdpasim_net --mac "$mac") ;;
+	passthrough) asks=(--mode passthrough --pool enp2s0) ;; # its MAC is its own
+	ovs) asks=(--mode vhost-net --pool ovs0 --vlan 100 --mac "$mac") ;;
 	esac
 	attach=(attach vm1 "${asks[@]}" --name net0)
 }
@@ -152,6 +150,7 @@ ovs_host() {
 	ln -s ../../devices/virtual/net/ovs0 "$host/sys/class/net/ovs0"
 	ln -s "$work/ovs" "$host/run/openvswitch"
 	eval "$(declare -f dump | sed '1s/dump/dump_without_ovs/')"
+	# shellcheck disable=SC2317 # called instead of lib.sh's
 	dump() {
 		dump_without_ovs
 		vsctl -f csv --no-headings --columns=name,tag,trunks,external_ids list Port |

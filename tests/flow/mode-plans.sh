@@ -44,7 +44,7 @@ plan 'enp1s0 takes a macvtap \(vepa, 1 queue\)' \
 	'^macvtap=on enp1s0 mode vepa net-mac=52:54:00:00:00:09 net-mtu=1400 net-up=up$' \
 	--mode macvtap --pool enp1s0 -o forward=vepa --mtu 1400 --mac 52:54:00:00:00:09
 expect 0 'no +0 enp2s0 is down: ip link set enp2s0 up' why vm1 --mode macvtap --pool enp2s0
-expect 4 'the host itself uses it: enp9s0 has 2 addresses' \
+expect 4 'it is used already: enp9s0 has 2 addresses' \
 	attach vm1 --mode macvtap --pool enp9s0 -o forward=passthru
 
 note "a vDPA device"

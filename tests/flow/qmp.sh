@@ -1,114 +1,173 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A NIC for a QEMU without libvirt by its monitor, and what becomes of it when QEMU or vnetd
-# ends in the middle of that. qmp-qemu.py is the QEMU.
+# A NIC into a QEMU that runs without libvirt, by its monitor, and out again; each command of
+# it failing; QEMU's end. qmp.py is the QEMU.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-. "$(dirname "${BASH_SOURCE[0]}")/mode-lib.sh"
 
-qemu=
-begin_qemu() {
-	mkdir -p "$work/qemu"
-	rm -f "$work/qemu"/* "$work/qmp"
-	/usr/bin/python3 "$top/tests/flow/qmp-qemu.py" "$work/qmp" "$work/qemu" &
-	qemu=$!
-	wait_for 10 test -s "$work/qemu/pid" || fail "no QEMU"
+qmp=$work/qmp how=$work/how calls=$work/calls
+qemus=()
+qemu() {
+	rm -f "$qmp" "$calls"
+	: >"$how"
+	: >"$calls"
+	/usr/bin/python3 "$top/tests/flow/qmp.py" "$qmp" "$how" "$calls" &
+	pid=$!
+	qemus+=("$pid")
+	wait_for 10 test -S "$qmp" || fail "no monitor"
 }
-end_qemu() {
-	kill "$qemu" 2>/dev/null || :
-	wait "$qemu" 2>/dev/null || :
+
+end_all() {
+	[ ${#qemus[@]} = 0 ] || kill -9 "${qemus[@]}" 2>/dev/null || :
+	finish
 }
-hang() { printf '%s\n' "$@" >"$work/qemu/hang"; }
-well() { rm -f "$work/qemu/hang"; }
-said() { grep -qx "$1" "$work/qemu/said"; }
-# In the background; its exit code is in $work/VERB.rc
-begin() { # VERB ARG...
-	rm -f "$work/$1.rc"
-	{
-		rc=0
-		vnet "$@" --qmp "$work/qmp" >"$work/$1.out" 2>&1 || rc=$?
-		echo $rc >"$work/$1.rc"
-	} &
-}
-ended() { # VERB CODE PATTERN
-	wait_for 20 test -s "$work/$1.rc" || fail "$1 does not end"
-	same "exit code of $1" "$2" "$(<"$work/$1.rc")"
-	says "$3" "$(<"$work/$1.out")"
-}
-is_gone() { [ "$(state_of vm5/net0)" = none ]; }
+trap end_all EXIT
+
 gone() {
-	local left
-	wait_for 10 is_gone || fail "vm5/net0 stays $(state_of vm5/net0)"
-	dump >"$work/is"
-	diff -u "$work/was.before" "$work/is" || fail "the host is not as it was"
-	left=$(find "$run/attachments" "$run/journal" -type f 2>/dev/null) || :
-	[ -z "$left" ] || fail "files are left: $left"
-	ok "gone"
+	kill -9 "$pid" 2>/dev/null || :
+	wait "$pid" 2>/dev/null || :
+	becomes vm9/net0 none
 }
 
-host_of_all_modes
+commands() { cut -d' ' -f1 "$calls" | paste -sd' '; }
+holds() { find "/proc/$pid/fd" -lname '/memfd:dev*' -o -lname '*/taps/*' | wc -l; }
+nothing_kept() {
+	[ -z "$(find "/proc/$daemon/fd" -lname '/memfd:dev*' -o -lname '*/taps/*')" ] || fail "vnetd keeps a descriptor"
+}
+same_host() { back_as fresh '^dev/vfio/devices d'; }
+attach() { expect 0 'vm9/net0: ' attach --qmp "$qmp" vm9 "$@"; }
+
+note "each mode: in, and out"
+new_host --pfs 3 --pf-up 0 --existing-vfs 2 --no-vfs-on 1 --bridge br0 --mgmtdev vdpasim_net --cdev
 start
-keep before
-macvtap=(attach vm5 --name net0 --mode macvtap --pool enp1s0)
-
-note "there and back"
-begin_qemu
-expect 0 '^vm5/net0: macvtap ' "${macvtap[@]}" --qmp "$work/qmp"
-same "state" in-use "$(state_of vm5/net0)"
-expect 0 'is detached' detach vm5 net0 --qmp "$work/qmp"
-gone
-end_qemu
-
-note "QEMU ends while it has the NIC"
-begin_qemu
-expect 0 '^vm5/net0: macvtap ' "${macvtap[@]}" --qmp "$work/qmp"
-end_qemu
-gone
-
-note "QEMU ends while it is asked to take the NIC, and its connection ends after it"
-begin_qemu
-hang device_add
-begin "${macvtap[@]}"
-wait_for 10 said device_add || fail "QEMU was not asked"
-end_qemu
-sleep 0.3
-well
-ended attach 1 'has ended|ended meanwhile'
-gone
-
-note "QEMU ends while the guest is asked to let go of it"
-begin_qemu
-expect 0 '^vm5/net0: macvtap ' "${macvtap[@]}" --qmp "$work/qmp"
-hang device_del
-begin detach vm5 net0
-wait_for 10 said device_del || fail "QEMU was not asked"
-end_qemu
-ended detach 0 'is detached'
-gone
-well
-
-for command in getfd netdev_add device_add; do
-	note "vnetd is stopped while QEMU is at $command"
-	begin_qemu
-	hang $command
-	begin "${macvtap[@]}"
-	wait_for 10 said $command || fail "QEMU was not asked"
-	stop
-	ended attach 3 'vnetd'
-	start
-	well
-	end_qemu
-	gone
+keep fresh
+qemu
+for mode in "vhost-net 2" "vhost-net 4 --queues 2" "tap 1" "macvtap 2" "vdpa 1" "vf 2" "passthrough 2 --pool enp2s0"; do
+	read -r mode n more <<<"$mode"
+	: >"$calls"
+	# shellcheck disable=SC2086 # words
+	attach --mode "$mode" $more
+	same "descriptors" "$n" "$(holds)"
+	nothing_kept
+	same "state" "in-use $pid" "$(json '.attachments[0] | "\(.state) \(.pid)"' list)"
+	expect 1 "vm9/net0 belongs to process $pid" detach vm9
+	expect 0 'vm9/net0 is detached' detach --qmp "$qmp" vm9
+	note "$(commands)"
+	same "descriptors" 0 "$(holds)"
+	same_host
 done
 
-note "vnetd is stopped while the guest is asked to let go of it"
-begin_qemu
-expect 0 '^vm5/net0: macvtap ' "${macvtap[@]}" --qmp "$work/qmp"
-hang device_del
-begin detach vm5 net0
-wait_for 10 said device_del || fail "QEMU was not asked"
-stop
-start
-same "state" detaching "$(state_of vm5/net0)"
-well
-end_qemu
+note "refused before anything is made"
+expect 1 'libvirt has a guest vm1' attach --qmp "$qmp" vm1 --mode tap
+expect 1 'cannot reach a QEMU at' attach --qmp "$work/none" vm9 --mode tap
+expect 1 'vnetd gave vm9 no such NIC over QMP' detach --qmp "$qmp" vm9
+same_host
+
+note "each command fails: as before"
+for mode in vhost-net vdpa vf; do
+	for command in getfd object-add query-pci netdev_add device_add; do
+		case "$mode $command" in
+		"vf netdev_add" | "vhost-net object-add" | "vdpa object-add") continue ;;
+		esac
+		echo "fail $command" >"$how"
+		if [ $command = query-pci ]; then
+			attach --mode $mode # the bus is then QEMU's choice
+			: >"$how"
+			expect 0 'is detached' detach --qmp "$qmp" vm9
+		else
+			expect 1 'attach vm9/net0: .*no such luck' attach --qmp "$qmp" vm9 --mode $mode
+		fi
+		: >"$how"
+		same "QEMU has" 0 "$(holds)"
+		same_host
+	done
+done
+note "the monitor is lost halfway: what QEMU has of it goes when it ends"
+echo "hangup netdev_add" >"$how"
+expect 5 'attach vm9/net0: .*QMP socket: it was closed.*left behind' attach --qmp "$qmp" vm9 --mode vhost-net
+becomes vm9/net0 none
 gone
+vnet why vm1 >/dev/null # the fake kernel looks after its taps when it is asked something
+same_host
+
+note "whether QEMU has it is not known: it is left, and a detach asks"
+qemu
+echo "hangup device_add" >"$how"
+expect 1 'whether QEMU has it is not known' attach --qmp "$qmp" vm9 --mode vhost-net
+same "state" in-use "$(state_of vm9/net0)"
+: >"$how"
+expect 0 'is detached' detach --qmp "$qmp" vm9
+same "descriptors" 0 "$(holds)"
+same_host
+
+note "the guest keeps it: it stays in use; then it lets go"
+attach --mode vf
+echo "unplug refused" >"$how"
+expect 1 'the guest keeps it: .*refuses to let go' detach --qmp "$qmp" vm9
+same "state" in-use "$(state_of vm9/net0)"
+echo "fail device_del" >"$how"
+expect 1 'the guest keeps it: .*no such luck' detach --qmp "$qmp" vm9
+same "state" in-use "$(state_of vm9/net0)"
+: >"$how"
+first=$pid
+other=$qmp
+qmp=$work/qmp2
+qemu
+expect 2 "belongs to process $first, and that socket is process $pid's" detach --qmp "$qmp" vm9
+kill -9 "$pid"
+wait "$pid" 2>/dev/null || :
+pid=$first qmp=$other
+restart
+expect 0 'is detached' detach --qmp "$qmp" vm9
+same_host
+
+note "QEMU ends: while it has it, at each command, while vnetd is down"
+attach --mode vhost-net
+gone
+same_host
+for command in getfd netdev_add device_add; do
+	qemu
+	echo "die $command" >"$how"
+	expect 1 'attach vm9/net0' attach --qmp "$qmp" vm9 --mode vhost-net
+	wait "$pid" || :
+	becomes vm9/net0 none
+	same_host
+done
+for command in device_del netdev_del; do
+	qemu
+	attach --mode vhost-net
+	echo "die $command" >"$how"
+	expect 0 'is detached' detach --qmp "$qmp" vm9
+	wait "$pid" || :
+	same_host
+done
+qemu
+attach --mode vdpa
+stop
+kill -9 "$pid"
+start
+becomes vm9/net0 none
+same_host
+
+note "vnetd is killed at the hand-over, before and after QEMU has it"
+for point in handover:before handover:after; do
+	qemu
+	fault $point kill
+	begin cut attach --qmp "$qmp" vm9 --mode vhost-net
+	died
+	ended 10 cut 3 'closed the connection'
+	start
+	if [ $point = handover:after ]; then
+		becomes vm9/net0 in-use # nobody but QEMU knows
+		expect 0 'is detached' detach --qmp "$qmp" vm9
+	fi
+	becomes vm9/net0 none
+	same_host
+	gone
+done
+qemu
+attach --mode vhost-net
+crash
+start
+becomes vm9/net0 in-use
+expect 0 'is detached' detach --qmp "$qmp" vm9
+same_host

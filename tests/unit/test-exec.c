@@ -54,23 +54,24 @@ static void test_arguments(void **state)
 {
 	(void)state;
 	assert_string_equal(arguments_of(json_pack("[s,s]", "tap", "vhost"), NULL),
-			    "-netdev tap,id=net0,fd=@net0.tap,vhostfd=@net0.vhost "
-			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac");
-	assert_string_equal(arguments_of(json_pack("[s,s,s,s]", "tap", "tap", "vhost", "vhost"),
-					 NULL),
-			    "-netdev tap,id=net0,fds=@net0.tap,vhostfds=@net0.vhost "
-			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac,mq=on,vectors=6");
+			    "-netdev tap,id=vnetd-net0,fd=@net0.tap,vhostfd=@net0.vhost "
+			    "-device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac");
+	assert_string_equal(
+		arguments_of(json_pack("[s,s,s,s]", "tap", "tap", "vhost", "vhost"), NULL),
+		"-netdev tap,id=vnetd-net0,fds=@net0.tap,vhostfds=@net0.vhost "
+		"-device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac,mq=on,vectors=6");
 	assert_string_equal(arguments_of(json_pack("[s]", "tap"), NULL),
-			    "-netdev tap,id=net0,fd=@net0.tap,vhost=off "
-			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac");
+			    "-netdev tap,id=vnetd-net0,fd=@net0.tap,vhost=off "
+			    "-device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac");
 	assert_string_equal(arguments_of(json_pack("[s]", "vdpa"), NULL),
-			    "-netdev vhost-vdpa,id=net0,vhostfd=@net0.vdpa "
-			    "-device virtio-net-pci,netdev=net0,mac=@net0.mac");
-	assert_string_equal(arguments_of(json_pack("[s,s]", "vfio", "iommufd"), "0000:01:10.0"),
-			    "-object iommufd,id=net0-iommufd,fd=@net0.iommufd "
-			    "-device vfio-pci,id=net0,iommufd=net0-iommufd,fd=@net0.vfio");
+			    "-netdev vhost-vdpa,id=vnetd-net0,vhostfd=@net0.vdpa "
+			    "-device virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac");
+	assert_string_equal(
+		arguments_of(json_pack("[s,s]", "vfio", "iommufd"), "0000:01:10.0"),
+		"-object iommufd,id=vnetd-net0-iommufd,fd=@net0.iommufd "
+		"-device vfio-pci,id=vnetd-net0,iommufd=vnetd-net0-iommufd,fd=@net0.vfio");
 	assert_string_equal(arguments_of(json_array(), "0000:01:10.0"),
-			    "-device vfio-pci,id=net0,host=@net0.host");
+			    "-device vfio-pci,id=vnetd-net0,host=@net0.host");
 }
 
 static void send_with(int fd, const char *text, int extra)

@@ -376,7 +376,7 @@ static const struct test macvtap[] = {
 	{ "macvtap", "", { PF, .link_up = 0 }, 0, "ip link set eth0 up" },
 	{ "macvtap", "", { PF }, 0, "name vlan100 type vlan id 100", .vlan = "100" },
 	{ "macvtap", "forward=passthru", { PF, .host_use = "eth0 has 1 address" }, 0,
-		"the host itself uses it: eth0 has 1 address" },
+		"it is used already: eth0 has 1 address" },
 	{ "macvtap", "forward=hairpin", { PF }, 0,
 		"forward=hairpin is not possible: bridge, private, vepa, passthru are" },
 	{ "macvtap", "mtu=1501", { PF }, 0, "eth0 takes no more than 1500" },
@@ -444,7 +444,7 @@ static const struct vnet_plugin_member fine = { "0000:64:00.0", "pcieport", "bri
 static const struct vnet_plugin_member blocks = { "0000:65:00.1", "igb", "nic", 1 };
 static const struct test passthrough[] = {
 	{ "passthrough", "", { WHOLE, .members = &fine, .n_members = 1 }, 50,
-		"0000:65:00.0 is free (on igb); the guest sees its own MAC address",
+		"0000:65:00.0 is free (on igb); the host has no interface eth0 meanwhile, whatever configures it; the guest sees its own MAC address",
 		"driver 0000:65:00.0 vfio-pci override=vfio-pci",
 		"pci 0000:65:00.0 ",
 		"" },

@@ -57,6 +57,7 @@ static void test_filled_in(void **state)
 		{ "qemu|-m|64", "qemu|-m|64" },
 		{ "q|tap,fds=@net0.tap,vhostfds=@net0.vhost", "q|tap,fds=7:8,vhostfds=12:13" },
 		{ "q|@net0.mac", "q|52:54:00:00:00:01" },
+		{ "./vnetctl|fd=@net1.tap,@net0.mac", "./vnetctl|fd=@net1.tap,52:54:00:00:00:01" },
 		{ "q|mac=@net0.mac,mac=@net0.mac",
 		  "q|mac=52:54:00:00:00:01,mac=52:54:00:00:00:01" },
 		{ "q|@net0.tap:@net0.vhost", "q|7:8:12:13" },

@@ -107,8 +107,10 @@ static void test_ops(void **state)
 	assert_int_equal(json_array_size(json_object_get(nics, "links")), 1);
 	holders = result_of("{\"id\": 7, \"op\": \"holders\"}");
 	assert_true(json_is_array(holders));
-	queues = result_of("{\"id\": 7, \"op\": \"queues\"}");
-	assert_true(json_is_array(queues));
+	queues = result_of(
+		"{\"id\": 7, \"op\": \"queues\", \"args\": {\"interfaces\": [\"nosuch0\"]}}");
+	assert_true(json_is_array(json_object_get(queues, "users")));
+	assert_int_equal(json_object_size(json_object_get(queues, "masters")), 0);
 	vfs = result_of("{\"id\": 7, \"op\": \"vfs\", \"args\": {\"pf\": \"" PF "\"}}");
 	assert_int_equal(json_array_size(vfs), 1);
 	/* Already so: a set that has nothing to write. */

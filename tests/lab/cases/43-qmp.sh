@@ -21,6 +21,7 @@ guest_ready p1 500
 keep before
 lsof_before=$(find "/proc/$(qemu_pid p1)/fd" -type l | wc -l)
 
+kept=0
 round() { # MAC DEVICE-FDS ARG...
 	local mac=$1 fds=$2
 	shift 2
@@ -34,8 +35,13 @@ round() { # MAC DEVICE-FDS ARG...
 	guest_mark p1
 	timed "detach" vnetctl detach --qmp "$qmp" p1
 	guest_nic_gone p1 "$mac"
-	same "fds that QEMU has open" "" "$(device_fds "$(qemu_pid p1)")"
-	same "all that it has open" "$lsof_before" "$(find "/proc/$(qemu_pid p1)/fd" -type l | wc -l)"
+	# QEMU does not close an iommufd that it was given (backends/iommufd.c, owned): each VF
+	# leaves it one, that nothing is behind.
+	[[ $fds != iommu* ]] || kept=$((kept + 1))
+	same "fds that QEMU has open" "$( ((kept == 0)) || echo "iommu:$kept")" \
+		"$(device_fds "$(qemu_pid p1)")"
+	same "all that it has open" $((lsof_before + kept)) \
+		"$(find "/proc/$(qemu_pid p1)/fd" -type l | wc -l)"
 	back_as before
 }
 
@@ -47,7 +53,7 @@ note "a command of QEMU's that fails: nothing stays, neither there nor here"
 refused 'vnetd-net0|bus|slot|hotplug' vnetctl attach p1 --qmp "$qmp" --mode vhost-net --pool br0 --model nosuch
 back_as before
 refused 'nosuch.sock' vnetctl attach p1 --qmp /run/lab/nosuch.sock --mode vhost-net --pool br0
-same "all that it has open" "$lsof_before" "$(find "/proc/$(qemu_pid p1)/fd" -type l | wc -l)"
+same "all that it has open" $((lsof_before + kept)) "$(find "/proc/$(qemu_pid p1)/fd" -type l | wc -l)"
 
 note "its end gives back what it has"
 vnetctl attach p1 --qmp "$qmp" --mac $mac --mode vf --pool "$pool0"
