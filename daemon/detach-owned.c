@@ -15,8 +15,6 @@ static void settled(struct attachment *a, int r, struct vnet_err *err)
 {
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a->owned->deaf)
-		return;
 	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
 	/* One that has ended keeps nothing, whatever it said last. */
 	if (r == 0 || a->given_up || !owner_alive(&a->owned->who.owner)) {
@@ -56,6 +54,8 @@ static void detached(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 
+	if (a->owned->deaf)
+		return;
 	if (r != -EPIPE) {
 		settled(a, r, err);
 		return;

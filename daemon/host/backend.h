@@ -146,9 +146,9 @@ int netdev_find(struct kernel *k, const char *name, struct netdev *ret, struct v
 void netdev_foreign(const struct netdev *d, char ret[static KNOB_VALUE_MAX]);
 /* -EEXIST, with err. */
 int netdev_taken(const struct netdev *d, struct vnet_err *err);
-/* -EBUSY where a process has a queue of it; the error says which. */
 /* Wait, for a while, until udev has done with a new one. */
 void netdev_await_udev(struct kernel *k, const struct netdev *d);
+/* -EBUSY where a process has a queue of it; the error says which. */
 int netdev_delete(struct kernel *k, const struct netdev *d, struct vnet_err *err);
 int vdpa_knob_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 		  struct vnet_err *err);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A QEMU as far as its monitor goes: qmp-qemu.py SOCKET FOLDER.
+"""A QEMU as far as its monitor goes: qmp-ends.py SOCKET FOLDER.
 
 Its child speaks, so that the process that vnetd takes for QEMU can end while the connection
 stays. FOLDER/hang names a command that is not answered until the file is gone. What was said
