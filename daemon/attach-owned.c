@@ -138,10 +138,9 @@ static void plugged(struct attachment *a, int r, struct vnet_err *err)
 {
 	char id[ATTACHMENT_ID_MAX];
 
-	if (a->given_up) { /* its end was told, and is not told again */
-		ended_meanwhile(a, err);
-		owned_fail(a, err);
-	} else if (r == -EINPROGRESS) {
+	if (a->given_up)
+		r = ended_meanwhile(a, err);
+	if (r == -EINPROGRESS) {
 		/* The device may be in: it goes back when that QEMU ends, or by a detach. */
 		in_use(a);
 		vnet_err_wrap(err,

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A NIC for a QEMU without libvirt by its monitor, and what becomes of it when QEMU or vnetd
-# ends in the middle of that. qmp-qemu.py is the QEMU.
+# ends in the middle of that. qmp-ends.py is the QEMU.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/mode-lib.sh"
 
@@ -9,7 +9,7 @@ qemu=
 begin_qemu() {
 	mkdir -p "$work/qemu"
 	rm -f "$work/qemu"/* "$work/qmp"
-	/usr/bin/python3 "$top/tests/flow/qmp-qemu.py" "$work/qmp" "$work/qemu" &
+	/usr/bin/python3 "$top/tests/flow/qmp-ends.py" "$work/qmp" "$work/qemu" &
 	qemu=$!
 	wait_for 10 test -s "$work/qemu/pid" || fail "no QEMU"
 }
