@@ -23,9 +23,9 @@ note "pools: $pools"
 for pf in $LAB_PFS; do
 	grep -qw "$(pci_netdev "$pf")" <<<"$pools" || fail "PF $pf is no pool"
 done
-# every SR-IOV network function is a pool, nothing else is
+# every SR-IOV network function is a pool of its kind, nothing else is
 same "pools" "$(jq -r '[.nics[] | select(.kind == "pf" and (.class | startswith("0x02")))] | length' $state_dir/all.json)" \
-	"$(jq -r '.pools | length' $state_dir/all.json)"
+	"$(jq -r '[.pools[] | select(any(.uplinks[]; .kind == "pf"))] | length' $state_dir/all.json)"
 [ "$(jq -r '[.nics[] | select(.kind == "plain")] | length' $state_dir/all.json)" -ge 1 ] ||
 	fail "no NIC of another kind is shown"
 
