@@ -63,6 +63,14 @@ static const struct nic *find_pf(const struct host_scan *s, const struct guest_n
 	return NULL;
 }
 
+/* As an uplink that does; without its driver a PF is one of another kind. */
+static const struct uplink *gives_vfs(const struct manager *m, const struct nic *pf)
+{
+	const struct uplink *u = pools_uplink(m->pools, &pf->addr);
+
+	return u && u->kind == VNET_UPLINK_PF ? u : NULL;
+}
+
 bool hook_nic_is_here(const struct manager *m, const struct guest_nic *nic)
 {
 	const struct nic *pf;
@@ -70,7 +78,7 @@ bool hook_nic_is_here(const struct manager *m, const struct guest_nic *nic)
 	if (nic->vf_index < 0)
 		return !nic->uplink[0] || pools_by_key(m->pools, nic->uplink, NULL);
 	pf = find_pf(inventory_scan(m->inventory), nic);
-	return pf && pools_by_pf(m->pools, &pf->addr);
+	return pf && gives_vfs(m, pf);
 }
 
 /* Neither its VF nor its name may be another attachment's. */
@@ -108,7 +116,7 @@ static int check_vf(struct attachments *as, const struct guest *g, const struct 
 		    struct vnet_err *err)
 {
 	const struct nic *pf = find_pf(inventory_scan(as->m->inventory), nic);
-	const struct uplink *u = pf ? pools_uplink(as->m->pools, &pf->addr) : NULL;
+	const struct uplink *u = pf ? gives_vfs(as->m, pf) : NULL;
 
 	if (!u) {
 		hook_no_pf(as->m, nic, pf, err);

@@ -131,16 +131,16 @@ guest_mark vm1
 vnet detach vm1/net0
 guest_nic_gone vm1 $mac
 
-note "a PF without its driver is no pool, and says so; who has a VF of it reserved does not start"
+note "a PF without its driver gives no VF, and says so; who has a VF of it reserved does not start"
 guest_define off
 vnet attach off --mode vf --pool "$pool1"
 becomes off/net0 reserved
 echo "$pf1" >/sys/bus/pci/drivers/igb/unbind
 remember
 no_driver="$pf1 .*has no driver, .*only with its network driver"
-vnet_exit 1 "no pool $pf1: $no_driver" attach vm1 --mode vf --pool "$pf1"
+vnet_exit 4 "could use: $no_driver" attach vm1 --mode vf --pool "$pf1"
 vnet_exit 1 "no pool $pool1" attach vm1 --mode vf --pool "$pool1"
-vnet_exit 1 "$no_driver" why vm1 --pool "$pf1"
+vnet_exit 0 "passthrough .*$pf1" why vm1 --pool "$pf1"
 if text=$(virsh start off 2>&1); then fail "off starts: $text"; fi
 same "lines of the hook" 1 "$(grep -cE "net0: its PF gives no VFs: $no_driver" <<<"$text")"
 same "off" "shut off" "$(virsh domstate off | head -n 1)"
