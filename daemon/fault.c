@@ -45,8 +45,10 @@ int fault_point(const char *fmt, ...)
 	unlinkat(fault_dirfd, "fault", 0);
 	if (strcmp(action, "kill") == 0)
 		kill(getpid(), SIGKILL);
+	/* In this very thread: sent to the process it may be the main thread that takes it, and
+	 * this one would go on meanwhile, past the point. */
 	if (strcmp(action, "stop") == 0)
-		kill(getpid(), SIGSTOP);
+		raise(SIGSTOP);
 	for (size_t i = 0; i < ARRAY_SIZE(errnos); i++) {
 		if (strcmp(action, errnos[i].name) == 0)
 			return -errnos[i].code;
