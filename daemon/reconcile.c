@@ -388,7 +388,7 @@ static void adopt(struct attachments *as, const struct guest *g, const struct gu
 static bool is_the_device(struct manager *m, const struct guest *g, const struct guest_nic *nic)
 {
 	const struct guest_hostdev *h = guest_device(g, nic->name, IN_LIVE);
-	char claim[IF_NAMESIZE];
+	char claim[IF_NAMESIZE], path[UUID_STR + NIC_NAME_MAX];
 	const struct nic *vf;
 
 	claim_name(g->uuid, nic->name, claim);
@@ -405,7 +405,8 @@ static bool is_the_device(struct manager *m, const struct guest *g, const struct
 			return true;
 		break;
 	case DL_CHARDEV:
-		if (strncmp(basename(h->device), g->uuid, strlen(g->uuid)) == 0)
+		snprintf(path, sizeof(path), "%s.%s", g->uuid, nic->name);
+		if (strcmp(basename(h->device), path) == 0)
 			return true;
 		break;
 	case DL_PCI:
