@@ -15,11 +15,10 @@
 
 #include "daemon/attachment.h"
 #include "daemon/messages.h"
+#include "daemon/state-file.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
-
-#define STATE_VERSION 1
 
 int attachments_new(struct attachments **ret, struct manager *m, struct vnet_err *err)
 {

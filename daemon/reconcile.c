@@ -26,17 +26,15 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/aside.h"
 #include "daemon/attachment.h"
 #include "daemon/claim.h"
 #include "daemon/messages.h"
 #include "daemon/select.h"
+#include "daemon/state-file.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define STATE_VERSION 1
-#define STATE_FILE_MAX 16384
 #define OLD_WORKERS_MSEC 200
 #define OLD_WORKERS_TRIES 150
 #define RELEASES_MSEC 3000
@@ -75,35 +73,24 @@ static void load_journal(struct attachment *a)
 	attachment_enter(a, AT_STUCK, "%s", err.text);
 }
 
-static int load_state(struct attachments *as, const char *file, struct vnet_err *err)
+static int load_state(void *user, const char *file, struct vnet_err *err)
 {
-	char text[STATE_FILE_MAX], own[ATTACHMENT_FILE_MAX];
+	struct attachments *as = user;
+	char own[ATTACHMENT_FILE_MAX];
 	_cleanup_json_ json_t *j = NULL;
 	enum scope scope = SCOPE_AUTO;
 	struct vnet_attachment v;
 	struct attachment *a;
-	int64_t version;
-	ssize_t n = file_read_at(as->dirfd, file, text, sizeof(text));
-	int r;
+	int r = state_read(as->dirfd, file, &j, err);
 
-	if (n < 0)
-		return vnet_err_errno(err, (int)n, "read it");
-	j = json_loads(text, 0, NULL);
-	if (!j)
-		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED, "it is no JSON (torn or empty)");
-	r = json_get_int(j, "version", 1, INT64_MAX, &version, err);
-	if (r == 0 && version > STATE_VERSION)
-		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
-				 "it was written by a newer vnetd (version %lld)",
-				 (long long)version);
 	if (r == 0)
 		r = model_attachment_from_json(json_object_get(j, "attachment"), &v, err);
 	if (r == 0)
 		r = model_scope_from_json(j, &scope, err);
-	if (r == 0 && (attachment_file(&v, ".json", own), strcmp(own, file) != 0))
-		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
-				 "what it holds goes into %s, not into this file", own);
 	if (r < 0)
+		return r;
+	attachment_file(&v, ".json", own);
+	if ((r = state_read_own(file, own, err)) < 0)
 		return r;
 	a = attachment_new(as, err);
 	if (!a)
@@ -121,18 +108,9 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 	return 0;
 }
 
-static int is_json(const struct dirent *d)
-{
-	size_t n = strlen(d->d_name);
-
-	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".json") == 0;
-}
-
 static int is_journal(const struct dirent *d)
 {
-	size_t n = strlen(d->d_name);
-
-	return d->d_name[0] != '.' && (n < 11 || strcmp(d->d_name + n - 11, ".unreadable") != 0);
+	return d->d_name[0] != '.' && !state_is_aside(d->d_name);
 }
 
 static void load_orphans(struct attachments *as)
@@ -165,19 +143,10 @@ static void load_orphans(struct attachments *as)
 
 int reconcile_load(struct attachments *as, struct vnet_err *err)
 {
-	struct dirent **list = NULL;
-	int n = scandirat(as->dirfd, ".", &list, is_json, alphasort);
+	int r = state_load(as->dirfd, load_state, as, err);
 
-	if (n < 0)
-		return vnet_err_errno(err, -errno, "read the state files");
-	for (int i = 0; i < n; i++) {
-		struct vnet_err why = VNET_ERR_INIT;
-
-		if (load_state(as, list[i]->d_name, &why) < 0)
-			state_aside(as->dirfd, list[i]->d_name, &why);
-		free(list[i]);
-	}
-	free(list);
+	if (r < 0)
+		return vnet_err_wrap(err, "state files");
 	load_orphans(as);
 	return 0;
 }
