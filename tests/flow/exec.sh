@@ -29,8 +29,9 @@ run() { # NAME ARGS...
 }
 
 end_all() {
+	local rc=$?
 	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
-	finish
+	finish $rc
 }
 trap end_all EXIT
 

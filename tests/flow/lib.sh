@@ -349,8 +349,9 @@ side_by_side() { # FUNCTION...
 
 san_found='ERROR: AddressSanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer'
 
-finish() {
-	local rc=$? pid
+# From a trap that does something before it: with the exit code that it began with.
+finish() { # [CODE]
+	local rc=${1:-$?} pid
 	trap - EXIT
 	[ ! -d "$host" ] || kernel_well
 	for pid in $(workers); do

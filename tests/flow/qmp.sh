@@ -17,8 +17,9 @@ qemu() {
 }
 
 end_all() {
+	local rc=$?
 	[ ${#qemus[@]} = 0 ] || kill -9 "${qemus[@]}" 2>/dev/null || :
-	finish
+	finish $rc
 }
 trap end_all EXIT
 
