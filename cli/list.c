@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "lib/json.h"
@@ -26,6 +28,14 @@ static const struct out_column columns[] = {
 	[COL_HANDOVER] = { .name = "HANDOVER" },
 	[COL_PERSISTENT] = { .name = "PERSISTENT" },
 };
+
+/* Of an attachment for which modes were asked in turn: those before, as select_why ends. */
+static const char *passed_over(const json_t *a)
+{
+	const char *why = out_str(a, "why"), *before = why ? strstr(why, "; no ") : NULL;
+
+	return before ? before + strlen("; ") : NULL;
+}
 
 static void print(const json_t *attachments)
 {
@@ -55,11 +65,14 @@ static void print(const json_t *attachments)
 	/* What one has to know does not fit into the table. */
 	json_array_foreach (attachments, i, a) {
 		const char *guest = out_str(a, "guest"), *name = out_str(a, "name");
-		const char *reason = out_str(a, "reason");
+		const char *reason = out_str(a, "reason"), *before = passed_over(a);
 
 		if (reason)
 			out_line(stdout, "%s/%s: %s\n", guest ? guest : "?", name ? name : "?",
 				 reason);
+		if (before)
+			out_line(stdout, "%s/%s: mode %s, for %s\n", guest ? guest : "?",
+				 name ? name : "?", out_str(a, "mode"), before);
 	}
 }
 
