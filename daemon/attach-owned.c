@@ -397,6 +397,7 @@ static void owned_begin(struct manager *m, struct waiter *w)
 	a->v.vlan = w->request.vlan;
 	a->v.pid = o->who.owner.pid;
 	a->v.pid_start = (int64_t)o->who.owner.start_time;
+	a->v.uid = o->who.owner.uid;
 	a->v.state = AT_PREPARING;
 	a->reply = answer_plain;
 	a->reply_user = o;
