@@ -20,6 +20,7 @@
 #include "daemon/attachment.h"
 #include "daemon/exec.h"
 #include "daemon/fault.h"
+#include "daemon/pool.h"
 #include "daemon/qmp-nic.h"
 #include "daemon/select.h"
 #include "lib/json.h"
@@ -420,6 +421,28 @@ static void owned_refused(void *user, int r, json_t *result, struct vnet_err *er
 	owned_free(o);
 }
 
+/* May it be given what a guest of libvirt's has in its XML, and nothing else tells of? What is
+ * put on an interface or a bridge is not. */
+static bool mode_needs_guests(struct manager *m, const char *mode)
+{
+	const struct vnet_plugin *p = plugins_find(m->plugins, mode);
+
+	return p &&
+	       p->candidates & (VNET_CANDIDATE_VF | VNET_CANDIDATE_NIC | VNET_CANDIDATE_MGMTDEV);
+}
+
+static bool needs_guests(struct manager *m, const struct vnet_request *r)
+{
+	const struct pool *pool = !r->n_modes && r->pool[0] ? pools_find(m->pools, r->pool) : NULL;
+	bool needs = !r->n_modes && !pool;
+
+	for (unsigned i = 0; i < r->n_modes; i++)
+		needs |= mode_needs_guests(m, r->modes[i]);
+	for (unsigned i = 0; pool && i < pool->set.n_modes; i++)
+		needs |= mode_needs_guests(m, pool->set.modes[i]);
+	return needs;
+}
+
 void attach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *who,
 		      reply_fds_fn reply, void *user)
 {
@@ -434,5 +457,5 @@ void attach_run_owned(struct manager *m, const struct vnet_request *r, struct at
 	o->who = *who;
 	o->reply = reply;
 	o->user = user;
-	attachments_serve_detach(m, r, owned_begin, owned_refused, o);
+	attachments_serve_exec(m, r, needs_guests(m, r), owned_begin, owned_refused, o);
 }

@@ -87,6 +87,8 @@ struct waiter {
 	sd_event_source *timer;
 	waiter_fn go;
 	bool rereads; /* waits for what libvirt says of this one guest */
+	bool owned;   /* for a QEMU without libvirt */
+	bool guests;  /* owned: it may meet what guests of libvirt's have */
 	bool detaches;
 	struct timing timing;
 	struct vnet_request request; /* attach, why, plan; detach: guest and name */
@@ -102,6 +104,9 @@ struct attachments {
 	struct waiter *waiters;
 	bool deciding, decided; /* about what was loaded, once */
 	bool reconciled;	/* and guests' NICs were adopted: requests may be served */
+	/* The same of those that a QEMU without libvirt has, which need no libvirt. */
+	bool owned_deciding, owned_decided, owned_reconciled;
+	sd_event_source *owned_releases;
 	unsigned old_tries;
 	sd_event_source *old_workers;  /* looks again whether they are done */
 	sd_event_source *releases;     /* ends the wait for what is taken back at first */
@@ -133,6 +138,10 @@ void attachment_timer(struct attachment *a, uint64_t msec, sd_event_time_handler
  * decided; or answers, after a while, that they are not. */
 void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 		       reply_fn reply, void *user);
+/* For a QEMU without libvirt: where @guests, the guests are waited for too, but not where
+ * there is no libvirt. */
+void attachments_serve_exec(struct manager *m, const struct vnet_request *r, bool guests,
+			    waiter_fn go, reply_fn reply, void *user);
 /* The same of a detach, which asks libvirt itself about the guest. */
 void attachments_serve_detach(struct manager *m, const struct vnet_request *r, waiter_fn go,
 			      reply_fn reply, void *user);
@@ -255,6 +264,8 @@ int reconcile_load(struct attachments *as, struct vnet_err *err);
  * workers of an earlier vnetd still write; attachments_guests_known() is called
  * again when they are done. */
 bool reconcile_guests(struct attachments *as);
+/* Decide about those that a QEMU without libvirt has, as soon as no worker of before writes. */
+void reconcile_owned(struct attachments *as);
 /* A release has ended, one way or the other. */
 void reconcile_released(struct attachments *as);
 /* About one whose hand-over nobody has confirmed. */
