@@ -298,12 +298,21 @@ static json_t *what_json(const struct opens *o)
 	return json_pack("{s:o}", "what", what);
 }
 
+/* That of the knobs of what is opened: where one hangs, only such wait for it. */
+static const char *open_lane(const struct attachment *a, char buf[static PCI_ADDR_STR])
+{
+	if (is_pci(a))
+		return pci_addr_str(&a->v.pf, buf);
+	return a->v.kind == DL_CHARDEV ? "vdpa" : "net";
+}
+
 int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
 	struct vnet_fds none = VNET_FDS_INIT;
 	struct manager *m = a->owner->m;
 	struct delivery d;
 	struct opens opens = { 0 };
+	char lane[PCI_ADDR_STR];
 	int r = select_deliver(m, &a->v, NULL, &d, err);
 
 	if (r == 0)
@@ -330,8 +339,8 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 		return 0;
 	}
 	timing_switch(&a->timing, TIMING_KERNEL);
-	return workers_call_fds(m->workers, "net", "open", what_json(&opens), OPEN_DEADLINE_MS,
-				owned_opened, a, err);
+	return workers_call_fds(m->workers, open_lane(a, lane), "open", what_json(&opens),
+				OPEN_DEADLINE_MS, owned_opened, a, err);
 }
 
 /* ---- taking the request ---- */

@@ -86,7 +86,7 @@ struct domains;
 struct domains_events {
 	void (*known)(void *user); /* the whole list was (re)read */
 	void (*lost)(void *user);
-	void (*absent)(void *user); /* domains_absent() has become true */
+	void (*absent)(void *user);		       /* domains_absent() has become true */
 	void (*changed)(void *user, const char *uuid); /* one guest re-read, started, defined ... */
 	void (*device_removed)(void *user, const char *uuid, const char *alias);
 	void (*removal_failed)(void *user, const char *uuid, const char *alias);

@@ -340,8 +340,9 @@ static void make_way_back(struct attachment *a)
 static void make_ways_back(struct attachments *as, bool owned)
 {
 	for (struct attachment *a = as->list; a; a = a->next) {
-		if (!a->journal && owned == (a->v.pid > 0) && (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
-				    a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
+		if (!a->journal && owned == (a->v.pid > 0) &&
+		    (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
+		     a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
 			make_way_back(a);
 	}
 }
