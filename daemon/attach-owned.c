@@ -105,6 +105,26 @@ int owned_watch(struct attachment *a, struct vnet_err *err)
 	return owner_watch(&a->owned->who.owner, a->owner->m->event, owner_ended, a, err);
 }
 
+static int on_settled(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct vnet_err err = a->cause;
+
+	(void)s;
+	(void)usec;
+	a->cause = VNET_ERR_INIT;
+	attachment_timer(a, 0, NULL);
+	a->owned->settled(a, err.code, &err);
+	return 0;
+}
+
+void owned_settle(struct attachment *a, const struct vnet_err *err, owned_settled_fn then)
+{
+	a->cause = *err;
+	a->owned->settled = then;
+	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
+}
+
 /* ---- the hand-over ---- */
 
 static void owned_fail(struct attachment *a, struct vnet_err *err)
@@ -157,20 +177,7 @@ static void plugged(struct attachment *a, int r, struct vnet_err *err)
 	}
 }
 
-static int on_settled(sd_event_source *s, uint64_t usec, void *user)
-{
-	struct attachment *a = user;
-	struct vnet_err err = a->cause;
-
-	(void)s;
-	(void)usec;
-	a->cause = VNET_ERR_INIT;
-	attachment_timer(a, 0, NULL);
-	plugged(a, err.code, &err);
-	return 0;
-}
-
-/* What came of a QMP attach. A process closes its sockets before it has ended. */
+/* What came of a QMP attach. */
 static void owned_plugged(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
@@ -181,8 +188,7 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 		plugged(a, r, err);
 		return;
 	}
-	a->cause = *err;
-	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
+	owned_settle(a, err, plugged);
 }
 
 static bool is_pci(const struct attachment *a)

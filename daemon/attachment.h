@@ -31,12 +31,16 @@
 #define CLOSE_RETRY_MSEC 500
 #define CLOSE_RETRIES 40
 
+struct attachment;
+typedef void (*owned_settled_fn)(struct attachment *a, int r, struct vnet_err *err);
+
 /* Of an attachment that a QEMU without libvirt has (attach-owned.c). */
 struct owned {
 	struct attach_owner who;
 	reply_fds_fn reply; /* NULL: answered */
 	void *user;
 	json_t *roles;
+	owned_settled_fn settled;
 	bool deaf; /* what comes of a monitor's commands is nobody's matter any more */
 };
 
@@ -162,6 +166,11 @@ void attachment_detach(struct attachment *a);
  * a->cause where that is set. */
 void attachment_give_back(struct attachment *a);
 
+/* How a detach ends that is not over, of a guest of libvirt's or not: it stays detaching, and
+ * goes back when the guest lets go or ends; or the guest keeps it. The waiting client is told. */
+void attachment_stays_detaching(struct attachment *a, const char *why);
+void attachment_kept(struct attachment *a, struct vnet_err *err);
+
 /* ---- came-back.c ---- */
 /* A whole NIC was taken back: find out what the host has of it now, and say so in the log
  * and in a->came_back; then @done. */
@@ -209,6 +218,9 @@ void owned_hang_up(struct owned *o);
 /* The knobs are turned: open what its process is given, and give it. */
 int owned_hand_over(struct attachment *a, struct vnet_err *err);
 int owned_watch(struct attachment *a, struct vnet_err *err);
+/* A process closes its sockets before it has ended: @then is told @err when its end, if it is
+ * that, has been seen. */
+void owned_settle(struct attachment *a, const struct vnet_err *err, owned_settled_fn then);
 /* Of a state file: -ESRCH where that process has ended. */
 int owned_load(struct attachment *a);
 void owned_reconcile(struct attachment *a);
