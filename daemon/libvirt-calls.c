@@ -68,6 +68,14 @@ static int code_of(const virError *e, virConnectPtr conn)
 	}
 }
 
+bool libvirt_is_absent(void)
+{
+	const virError *e = virGetLastError();
+
+	return e && e->code == VIR_ERR_SYSTEM_ERROR && e->domain == VIR_FROM_RPC &&
+	       e->int1 == ENOENT;
+}
+
 /* What libvirt's last call in this thread failed with. */
 int libvirt_says(struct vnet_err *err, virConnectPtr conn, const char *what, const char *object)
 {

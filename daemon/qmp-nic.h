@@ -38,7 +38,7 @@ int qmp_nic_attach(struct qmp *q, const struct qmp_nic *nic, const json_t *roles
 		   struct vnet_fds *fds, qmp_nic_fn done, void *user, struct vnet_err *err);
 /* Also where only parts of it are there, or none. -EINPROGRESS: asked for, and the guest has
  * not let go of it yet; -EBUSY: it refused. Either way nothing was taken from it, and asking
- * again is fine. Watches @q (qmp_watch()) until it is done. */
+ * again is fine. -ENOTEMPTY: the guest has it no more, and QEMU still has its back end. Watches @q (qmp_watch()) until it is done. */
 int qmp_nic_detach(struct qmp *q, sd_event *event, const char *name, qmp_nic_fn done, void *user,
 		   struct vnet_err *err);
 /* Does QEMU have device vnetd-@name? found 1 or 0 with r 0. */

@@ -113,6 +113,7 @@ struct vnet_attachment {
 	 * boot (proc(5), stat, field 22), which tells it from a later process. */
 	int64_t pid;
 	int64_t pid_start;
+	int64_t uid; /* by whose rights it opens files */
 	enum handover handover;
 	bool persistent;    /* the guest's persistent XML names it: it comes back at each start */
 	int64_t since_usec; /* CLOCK_REALTIME of the last change of state */
@@ -134,7 +135,7 @@ int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vn
 /* The field "scope" of @j; *ret stays where it is absent or null. */
 int model_scope_from_json(const json_t *j, enum scope *ret, struct vnet_err *err);
 /* Attachment: {guest, name, uuid, state, reason, mode, why, pool, mac, vlan, pf,
- * pfMac, vfIndex, vf, uplink, kind, device, how, pid, pidStart, handover, persistent, sinceUsec, asked}; unknown is null. */
+ * pfMac, vfIndex, vf, uplink, kind, device, how, pid, pidStart, uid, handover, persistent, sinceUsec, asked}; unknown is null. */
 json_t *model_attachment_to_json(const struct vnet_attachment *a);
 int model_attachment_from_json(const json_t *j, struct vnet_attachment *ret, struct vnet_err *err);
 /* "vm1/net0" */

@@ -180,7 +180,30 @@ for point in handover:before handover:after; do
 	same_host fresh
 done
 
+note "an open that hangs holds up its own function alone"
+new_host --pfs 2 --pf-up 0 --existing-vfs 2 --no-vfs-on 1 --bridge br0 --mgmtdev vdpasim_net --cdev
+start
+keep fresh
+for hangs in 'open:/dev/vfio/devices/* --mode vf' 'open:/dev/vhost-vdpa-* --mode vdpa'; do
+	kernel_fails "hang ${hangs%% *}"
+	# shellcheck disable=SC2086 # words
+	begin slow exec vm8 ${hangs#* } -- true
+	ready() { [ "$(state_of vm8/net0)" = ready ]; }
+	wait_for 10 ready || fail "it is not being handed over"
+	begin other exec vm9 --mode vhost-net -- true
+	ended 5 other 0 ''
+	[ ! -s "$work/slow.rc" ] || fail "it does not hang"
+	kernel_well
+	ended 20 slow 0 ''
+	becomes vm8/net0 none
+	becomes vm9/net0 none
+	back_as fresh '^dev/vfio/devices d'
+done
+
 note "the kernel refuses a descriptor"
+new_host --bridge br0 --guests 2
+start
+keep fresh
 for op in open:/dev/net/tun 'queue:vn*' open:/dev/vhost-net 'by_fds:vn*'; do
 	kernel_fails "$op EMFILE"
 	expect 1 'Too many open files' exec vm9 --mode vhost-net -- true

@@ -121,6 +121,26 @@ restart
 expect 0 'is detached' detach --qmp "$qmp" vm9
 same_host
 
+note "the guest lets go, and QEMU keeps the rest: nobody says that the guest has it"
+for failing in 'vhost-net netdev_del' 'vf object-del'; do
+	attach --mode "${failing% *}"
+	echo "fail ${failing#* }" >"$how"
+	expect 1 'detach vm9/net0: the guest has let go of it, but QEMU keeps its back end until' detach --qmp "$qmp" vm9
+	says 'no such luck' "$err"
+	same "state" detaching "$(state_of vm9/net0)"
+	: >"$how"
+	expect 0 'is detached' detach --qmp "$qmp" vm9
+	same_host
+done
+note "nobody answers: it is not known"
+attach --mode vhost-net
+echo "hangup device_del" >"$how"
+expect 1 'detach vm9/net0: whether the guest lets go of it is not known: .*it was closed' detach --qmp "$qmp" vm9
+same "state" detaching "$(state_of vm9/net0)"
+: >"$how"
+expect 0 'is detached' detach --qmp "$qmp" vm9
+same_host
+
 note "QEMU ends: while it has it, at each command, while vnetd is down"
 attach --mode vhost-net
 gone
