@@ -79,7 +79,7 @@ if [ "$LAB_APPARMOR" = 1 ]; then
 	note "without the rule QEMU does not get the node, and nothing is left"
 	mv "$rule" "$state_dir/rule"
 	profile_anew vm1
-	vnet_exit 1 'AppArmor' attach vm1 --mode vdpa --pool vduse
+	vnet_exit 1 'AppArmor.*libvirt-qemu.d/vnetd' attach vm1 --mode vdpa --pool vduse
 	same "attachments" 0 "$(vnetctl --json list | jq '.attachments | length')"
 	guest_clean vm1
 	back_as before
