@@ -241,7 +241,7 @@ static int get_word(const json_t *j, const char *field, char *ret, size_t size,
 		return r;
 	if (json_is_string(v) && !ret[0]) {
 		vnet_err_set(err, -EINVAL, VNET_E_INVALID,
-			     "field \"%s\" is empty: leave it out or give a value", field);
+			     "%s is empty: leave it out or give a value", field);
 		vnet_err_at(err, NULL, field);
 		return -EINVAL;
 	}
@@ -260,8 +260,7 @@ static int get_mac(const json_t *j, const char *field, struct mac *ret, bool *re
 		return r;
 	if (mac_parse(text, ret) < 0) {
 		vnet_err_set(err, -EINVAL, VNET_E_INVALID,
-			     "field \"%s\": \"%s\" is not of the form 52:54:00:12:34:56", field,
-			     text);
+			     "%s '%s' is not of the form 52:54:00:12:34:56", field, text);
 		vnet_err_at(err, NULL, field);
 		return -EINVAL;
 	}
