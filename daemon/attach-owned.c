@@ -219,9 +219,15 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 	if (options_get(a->v.how, "model", nic.model, sizeof(nic.model)) < 0 ||
 	    strcmp(nic.model, "virtio") == 0)
 		nic.model[0] = '\0';
+	if (a->v.kind == DL_SOCKET) {
+		snprintf(nic.socket, sizeof(nic.socket), "%.*s", QMP_NIC_SOCKET_MAX - 1,
+			 a->v.device);
+		nic.listens = exec_listens(&a->v);
+	}
 	if (is_pci(a) && !has_role(roles, "vfio"))
 		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
-	return qmp_nic_attach(a->owned->who.qmp, &nic, roles, fds, owned_plugged, a, err);
+	return qmp_nic_attach(a->owned->who.qmp, a->owner->m->event, &nic, roles, fds,
+			      owned_plugged, a, err);
 }
 
 static void give(struct attachment *a, const json_t *roles, struct vnet_fds *fds)
@@ -326,12 +332,6 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 	if (r < 0)
 		return r;
 	attachment_set_delivery(a, &d);
-	if (a->v.kind == DL_SOCKET)
-		return vnet_err_set(err, -EOPNOTSUPP, VNET_E_FAILED,
-				    "mode %s: a vhost-user socket needs no vnetd without libvirt: "
-				    "give it to QEMU by -chardev socket,path=%s and -netdev "
-				    "vhost-user",
-				    a->v.mode, a->v.device);
 	r = attachment_set_state(a, AT_READY, "", err);
 	if (r == 0 && (r = fault_point("handover:before")) < 0)
 		vnet_err_errno(err, r, "fault point");
@@ -340,7 +340,7 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 					 err);
 	if (r < 0)
 		return r;
-	if (!opens.n) { /* QEMU opens its VFIO group by itself */
+	if (!opens.n) { /* QEMU opens its VFIO group, or the socket, by itself */
 		owned_opened(a, 0, NULL, &none, err);
 		return 0;
 	}
@@ -390,6 +390,24 @@ static int choose_name(struct attachments *as, const struct vnet_request *r,
 	return vnet_err_set(err, -EDQUOT, VNET_E_LIMIT, "%s: no name netN is free", r->guest);
 }
 
+/* What QEMU says of its memory is part of what is asked: a mode may need to know. */
+static void on_memory(void *user, int r, int shared, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	if (a->owned->deaf)
+		return;
+	if (r < 0) {
+		vnet_err_wrap(err, "attach %s", a->v.asked.guest);
+		attachment_reply(a, r, NULL, err);
+		attachment_drop(a);
+		return;
+	}
+	if (shared >= 0)
+		a->v.asked.memory = shared ? MEMORY_IS_SHARED : MEMORY_IS_PRIVATE;
+	attach_choose_now(a);
+}
+
 static void owned_begin(struct manager *m, struct waiter *w)
 {
 	struct owned *o = w->user;
@@ -419,12 +437,14 @@ static void owned_begin(struct manager *m, struct waiter *w)
 	a->reply_user = o;
 	a->timing = w->timing;
 	r = owned_watch(a, &err);
+	if (r == 0 && o->who.qmp)
+		r = qmp_nic_memory(o->who.qmp, on_memory, a, &err);
 	if (r < 0) {
 		attachment_reply(a, r, NULL, &err);
 		attachment_drop(a);
-		return;
+	} else if (!o->who.qmp) {
+		attach_choose_now(a);
 	}
-	attach_choose_now(a);
 }
 
 /* The waiter was refused: libvirt is not known in time. */

@@ -66,7 +66,8 @@ static void on_object_gone(void *user, int r, const json_t *result, struct vnet_
 		detach_end(user, 0, err);
 }
 
-static void on_netdev_gone(void *user, int r, const json_t *result, struct vnet_err *err)
+/* Of vhost-user: the netdev's end has taken it along, unless there was none. */
+static void on_chardev_gone(void *user, int r, const json_t *result, struct vnet_err *err)
 {
 	struct detach *d = user;
 
@@ -76,6 +77,18 @@ static void on_netdev_gone(void *user, int r, const json_t *result, struct vnet_
 	else if (qmp_run(d->q, "object-del", json_pack("{s:s}", "id", d->object), -1,
 			 QMP_COMMAND_MS, on_object_gone, d, err) < 0)
 		detach_half(d, err);
+}
+
+static void on_netdev_gone(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct detach *d = user;
+
+	(void)result;
+	if (r < 0 && !qmp_nic_not_there(r, err))
+		detach_end(d, r, err);
+	else if (qmp_run(d->q, "chardev-remove", json_pack("{s:s}", "id", d->id), -1,
+			 QMP_COMMAND_MS, on_chardev_gone, d, err) < 0)
+		detach_end(d, err->code, err);
 }
 
 static void clean(struct detach *d)

@@ -325,12 +325,16 @@ static void view_host(struct vnet_plugin_nic *nic, const struct host_scan *s)
 }
 
 static void view_guest(struct vnet_plugin_nic *nic, const struct guest *guest,
-		       const struct vnet_attachment *self)
+		       const struct vnet_request *r, const struct vnet_attachment *self)
 {
+	static const int shared[] = {
+		[MEMORY_NOT_KNOWN] = -1, [MEMORY_IS_SHARED] = 1, [MEMORY_IS_PRIVATE] = 0
+	};
+
 	nic->guest_numa_node = guest ? guest->numa_node : -1;
 	nic->guest_vcpus = guest ? guest->vcpus : 0;
 	nic->guest_kvm = guest ? guest->kvm : -1;
-	nic->guest_shared = guest ? guest->shared_memory : -1;
+	nic->guest_shared = guest ? guest->shared_memory : shared[r->memory];
 	nic->guest_process = self && self->pid > 0;
 	nic->guest_uid = nic->guest_process ? self->uid : -1;
 }
@@ -396,5 +400,5 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	v->nic.in_use = v->in_use;
 	v->nic.host_use = v->host_use;
 	view_host(&v->nic, s);
-	view_guest(&v->nic, guest, self);
+	view_guest(&v->nic, guest, r, self);
 }

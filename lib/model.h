@@ -88,6 +88,8 @@ struct vnet_request {
 	enum scope scope;
 	char options[OPTIONS_MAX]; /* for the mode: "queues=2", by key; "" none */
 	bool no_fallback;	   /* only the first of the modes */
+	/* No part of what is asked for, and in no JSON: a QEMU without libvirt says it of itself. */
+	enum { MEMORY_NOT_KNOWN, MEMORY_IS_SHARED, MEMORY_IS_PRIVATE } memory;
 };
 
 struct vnet_attachment {

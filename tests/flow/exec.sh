@@ -71,8 +71,26 @@ check "3=vhost-vdpa-0 -netdev vhost-vdpa,id=vnetd-net0,vhostfd=3 $virtio" --mode
 check "3=[a-z0-9/]+ 4=[a-z0-9/]+ -object iommufd,id=vnetd-net0-iommufd,fd=[34] -device vfio-pci,id=vnetd-net0,iommufd=vnetd-net0-iommufd,fd=[34]" \
 	--mode vf
 check "3=[a-z0-9/]+ 4=[a-z0-9/]+ -object iommufd,.*" --mode passthrough --pool enp2s0
-expect 1 'a vhost-user socket needs no vnetd without libvirt' \
-	exec vm9 --mode vhost-user -o socket=/tmp/x -- true
+sock="-chardev socket,id=vnetd-net0,path=/run/sw/p,,0"
+check "$sock -netdev vhost-user,id=vnetd-net0,chardev=vnetd-net0 $virtio" --mode vhost-user -o socket=/run/sw/p,0
+check "$sock,server=on,wait=off -netdev vhost-user,id=vnetd-net0,chardev=vnetd-net0,queues=2 $virtio,mq=on,vectors=6,host_mtu=9000" \
+	--mode vhost-user -o socket=/run/sw/p,0 -o role=server --queues 2 --mtu 9000
+
+note "vhost-user needs memory that the switch can map: QEMU's own command line says whether it is"
+qemu=$work/qemu-system-x86_64
+printf '#!/bin/sh\nexec echo "$@"\n' >"$qemu"
+chmod +x "$qemu"
+user=(exec vm9 --mode vhost-user -o socket=/run/sw/p0)
+memfd=(-object memory-backend-memfd,id=ram,size=64M)
+expect 4 "guest vm9's memory cannot be shared: start QEMU with -object memory-backend-memfd,id=ram,share=on" \
+	"${user[@]}" -- "$qemu" -m 64 @net0
+expect 4 "guest vm9's memory cannot be shared" "${user[@]}" -- "$qemu" "${memfd[@]}" -machine q35 @net0
+expect 4 "guest vm9's memory cannot be shared" "${user[@]}" -- "$build/vnetctl" --socket "$socket" exec vm9 --mode tap --name net1 -- "$qemu" @net0
+same_host fresh
+expect 0 '^-object .*path=/run/sw/p0' "${user[@]}" -- "$qemu" "${memfd[@]}" -machine q35,memory-backend=ram @net0
+becomes vm9/net0 none
+expect 0 '^/run/sw/p0$' "${user[@]}" -- echo @net0.path # what it runs is not known
+becomes vm9/net0 none
 same_host fresh
 
 note "without the cdev QEMU opens the group by itself: it is told the address"

@@ -437,6 +437,9 @@ static const struct test vhost_user[] = {
 	{ "vhost-user", "queues=9 socket=/run/p0", { NOTHING }, 0, "4 vCPUs" },
 	{ "vhost-user", "socket=/run/p0", { NOTHING, .guest_shared = 0 }, 0,
 		"guest vm1's memory cannot be shared: add <memoryBacking><source type='memfd'/>" },
+	{ "vhost-user", "socket=/run/p0", { NOTHING, .guest_shared = 0, .guest_process = 1 }, 0,
+		"guest vm1's memory cannot be shared: start QEMU with -object memory-backend-memfd,"
+		"id=ram,share=on,size=SIZE (that of -m) and -machine memory-backend=ram" },
 	{ "vhost-user", "socket=/run/p0", { NOTHING }, 0, "vnetd cannot", .vlan = "7" },
 };
 
