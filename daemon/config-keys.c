@@ -214,6 +214,30 @@ static bool print_range(const struct config_key *k, const void *obj, size_t i,
 	return one(i, ret, set->first == 0 && set->last < 0 ? "all" : text);
 }
 
+/* ---- a driver ---- */
+
+static int parse_driver(const struct config_key *k, const char *value, void *obj)
+{
+	size_t len = strlen(value);
+
+	/* The kernel knows it by this name as a folder. */
+	if (len >= DRIVER_NAME_MAX || !isalnum((unsigned char)value[0]) ||
+	    strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+		    len)
+		return -EINVAL;
+	snprintf((char *)obj + k->offset, DRIVER_NAME_MAX, "%s",
+		 strcmp(value, k->zero) == 0 ? "" : value);
+	return 0;
+}
+
+static bool print_driver(const struct config_key *k, const void *obj, size_t i,
+			 char ret[static CONFIG_VALUE_MAX])
+{
+	const char *driver = (const char *)obj + k->offset;
+
+	return one(i, ret, *driver ? driver : k->zero);
+}
+
 /* ---- lists ---- */
 
 /* Words apart by blanks or commas; each() says no with a negative errno. */
@@ -412,6 +436,10 @@ static const struct config_key keys[] = {
 	{ "reserve", CONFIG_POOL, false, INHERITED, "always or running",
 	  "As in [vnetd], for this pool.", offsetof(struct config_pool, set.reserve),
 	  .word = reserve_word, .parse = parse_word, .print = print_word },
+	{ "vdpa-driver", CONFIG_POOL, false, "auto", "auto, or the name of a driver",
+	  "Driver by which VFs become vDPA management devices; auto: what is known of the card.",
+	  offsetof(struct config_pool, set.vdpa_driver), .zero = "auto", .parse = parse_driver,
+	  .print = print_driver },
 };
 
 const struct config_key *config_key_at(size_t i)

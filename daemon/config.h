@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/host/nic.h"
 #include "lib/err.h"
 #include "lib/model.h"
 
@@ -60,6 +61,7 @@ struct pool_settings {
 	uint8_t mac_prefix[MAC_PREFIX_LEN];
 	int quota; /* 0: none */
 	int placement, numa, reserve;
+	char vdpa_driver[DRIVER_NAME_MAX]; /* "" : what is known of the card */
 };
 
 enum config_uplink_kind { UPLINK_NAME, UPLINK_ADDRESS, UPLINK_MAC, UPLINK_DRIVER, UPLINK_MGMTDEV };

@@ -115,6 +115,8 @@ static int add_uplink(struct match *m, struct pool *pool, const struct uplink *t
 		const struct nic *nic = host_scan_nic(m->s, &t->pf);
 
 		u->created = pool_mark_fits(m->p, nic);
+		if (pool->set.vdpa_driver[0])
+			memcpy(u->vdpa_driver, pool->set.vdpa_driver, sizeof(u->vdpa_driver));
 		u->count = count_of(&pool->set, nic);
 		u->first = pool->set.first;
 		u->last = pool->set.last < 0 || pool->set.last >= u->count ? u->count - 1

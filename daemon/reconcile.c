@@ -227,11 +227,8 @@ static void reconcile_attachment(struct attachment *a, bool first)
 
 	if (a->reply || a->txn) /* an operation of this life moves it */
 		return;
-	if (a->v.pid) {
-		if (first)
-			owned_reconcile(a);
+	if (a->v.pid) /* reconcile_owned() */
 		return;
-	}
 	a->undecided = false;
 	switch (a->v.state) {
 	case AT_PREPARING:
@@ -309,11 +306,12 @@ static void make_way_back(struct attachment *a)
 
 /* Whose journal is lost. Of one that was being made or released its state says that
  * there was none yet, or no need of one any more. */
-static void make_ways_back(struct attachments *as)
+static void make_ways_back(struct attachments *as, bool owned)
 {
 	for (struct attachment *a = as->list; a; a = a->next) {
-		if (!a->journal && (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
-				    a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
+		if (!a->journal && owned == (a->v.pid > 0) &&
+		    (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
+		     a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
 			make_way_back(a);
 	}
 }
@@ -435,18 +433,41 @@ static int on_releases_late(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
+static void owned_end(struct attachments *as)
+{
+	as->owned_releases = sd_event_source_disable_unref(as->owned_releases);
+	as->owned_reconciled = true;
+	attachments_serve_waiting(as);
+}
+
+static int on_owned_releases_late(sd_event_source *s, uint64_t usec, void *user)
+{
+	(void)s;
+	(void)usec;
+	owned_end(user);
+	return 0;
+}
+
+/* Is one on its way back? Those with owners, or all. */
+static bool some_released(const struct attachments *as, bool owned)
+{
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		if (a->released && (!owned || a->v.pid))
+			return true;
+	}
+	return false;
+}
+
 /* Requests wait for what is taken back at first: who repeats the command that a crash
  * cut off is not to meet its remains. But not for one that takes its time. */
 void reconcile_released(struct attachments *as)
 {
-	if (!as->decided || as->reconciled)
-		return;
-	for (const struct attachment *a = as->list; a; a = a->next) {
-		if (a->released)
-			return;
-	}
 	/* From the event loop: whoever tells us may be walking over the attachments. */
-	if (sd_event_source_set_time_relative(as->releases, 0) < 0)
+	if (as->owned_decided && !as->owned_reconciled && !some_released(as, true) &&
+	    sd_event_source_set_time_relative(as->owned_releases, 0) < 0)
+		owned_end(as);
+	if (as->decided && !as->reconciled && !some_released(as, false) &&
+	    sd_event_source_set_time_relative(as->releases, 0) < 0)
 		reconcile_end(as);
 }
 
@@ -456,7 +477,7 @@ static void on_scanned(void *user, int r, struct vnet_err *err)
 
 	if (r < 0)
 		log_err(3, NULL, err, "the host could not be scanned");
-	make_ways_back(as);
+	make_ways_back(as, false);
 	decide_all(as, true);
 	as->decided = true;
 	adopt_all(as);
@@ -473,7 +494,10 @@ static int on_old_workers(sd_event_source *s, uint64_t usec, void *user)
 	(void)s;
 	(void)usec;
 	as->old_workers = sd_event_source_disable_unref(as->old_workers);
-	attachments_guests_known(as);
+	if (!as->owned_deciding)
+		reconcile_owned(as);
+	if (domains_known(as->m->domains) == DOMAINS_KNOWN)
+		attachments_guests_known(as);
 	return 0;
 }
 
@@ -498,4 +522,51 @@ bool reconcile_guests(struct attachments *as)
 		inventory_refresh(as->m->inventory, on_scanned, as);
 	}
 	return as->reconciled;
+}
+
+/* ---- those that a QEMU without libvirt has ---- */
+
+static void on_owned_scanned(void *user, int r, struct vnet_err *err)
+{
+	struct attachments *as = user;
+	struct attachment *a, *next;
+
+	if (r < 0)
+		log_err(3, NULL, err, "the host could not be scanned");
+	make_ways_back(as, true);
+	for (a = as->list; a; a = next) {
+		next = a->next;
+		if (!a->v.pid || !a->undecided)
+			continue;
+		a->undecided = false;
+		owned_reconcile(a);
+	}
+	as->owned_decided = true;
+	if (sd_event_add_time_relative(as->m->event, &as->owned_releases, CLOCK_MONOTONIC,
+				       RELEASES_MSEC * UINT64_C(1000), 0, on_owned_releases_late,
+				       as) < 0)
+		owned_end(as);
+	reconcile_released(as);
+}
+
+static bool some_owned(const struct attachments *as)
+{
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		if (a->v.pid)
+			return true;
+	}
+	return false;
+}
+
+void reconcile_owned(struct attachments *as)
+{
+	if (as->owned_deciding || old_workers_write(as))
+		return;
+	as->owned_deciding = true;
+	if (!some_owned(as)) {
+		as->owned_decided = true;
+		owned_end(as);
+		return;
+	}
+	inventory_refresh(as->m->inventory, on_owned_scanned, as);
 }

@@ -59,7 +59,7 @@ static int vf_plan(const struct vnet_plugin_host *host, const struct vnet_plugin
 	    (r = host->want(ret, "vf-spoofchk", nic->vf_object, "on")) < 0 ||
 	    (r = host->want(ret, "vf-mac", nic->vf_object, request->mac)) < 0)
 		return r;
-	return 0;
+	return vfio_let_open(host, nic, nic->vf_object, ret);
 }
 
 static int vf_deliver(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,

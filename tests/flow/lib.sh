@@ -272,6 +272,7 @@ dump() {
 		cd "$host"
 		find sys dev -printf '%p %y %l\n'
 		grep -rs '' sys --exclude=ifindex || :
+		grep -s '' dev/vfio/[0-9]* || :
 		# shellcheck disable=SC2016 # jq's
 		jq -r '(.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"),
 			(.links[] | select(.kind == "tun" or .kind == "macvtap" or .kind == "bridge") |

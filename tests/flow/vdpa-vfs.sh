@@ -102,3 +102,29 @@ note "a PF whose VFs make none is not asked"
 new_host --pfs 1 --mgmtdev vdpasim_net
 start
 expect 4 'has nothing that mode vdpa could use' attach vm1 --mode vdpa --pool enp1s0
+
+note "a driver that no VF shows yet: the pool says it"
+new_host --pfs 1 --guests 2 --vdpa-vfs
+start
+expect 4 'has nothing that mode vdpa could use' attach vm1 --mode vdpa --pool enp1s0
+conf() { printf '[pool a]\nuplink = enp1s0\nmodes = vdpa\nvdpa-driver = %s\n' "$1" >"$work/config/vnetd.conf"; }
+conf igbvf
+restart
+expect 0 '^vm1/net0: vdpa ' attach vm1 --pool a --mac 52:54:00:00:00:09
+same "the device" "pci/$vf 52:54:00:00:00:09" \
+	"$(jq -r '.vdpas[] | "\(.mgmtdev) \(.mac)"' "$host/fake.json")"
+same "its driver" igbvf "$(basename "$(readlink "$host/sys/bus/pci/devices/$vf/driver")")"
+note "it counts more than what a VF shows"
+conf vf_vdpa
+restart
+expect 1 'driver vf_vdpa is not loaded: modprobe vf_vdpa' attach vm2 --pool a
+conf igbvf
+restart
+note "the guest that was off gets it again, whatever VFs show"
+virsh_destroy vm1
+wait_for 10 is_state vm1/net0 reserved || fail "it is not taken back"
+virsh_start vm1 || fail "vm1 does not start: $(<"$work/hook")"
+wait_for 10 is_state vm1/net0 in-use || fail "it does not run with it"
+vnet detach vm1
+same "devices" 0 "$(jq '.vdpas | length' "$host/fake.json")"
+[ ! -e "$host/sys/bus/pci/devices/$vf/driver" ] || fail "the VF has a driver"

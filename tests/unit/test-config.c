@@ -235,10 +235,12 @@ static void test_dump(void **state)
 	    "[vnetd]\nmac-prefix=02:00:01\n"
 	    "[pool a]\nuplink=ens1 ens2* mac=52:54:00:01:02:03 driver=ice\nvfs=7\nrange=2-\n"
 	    "modes=vf tap\nvlan=100 qos 1\nquota=3\nplacement=pack\nnuma=strict\nreserve=running\n"
-	    "[pool b]\nuplink=ens3\n[pool bad]\nuplink=ens4\nvfs=x\n");
+	    "vdpa-driver=vp-vdpa\n[pool b]\nuplink=ens3\n[pool bad]\nuplink=ens4\nvfs=x\n");
 	once = config_dump(load(d));
 	assert_non_null(once);
-	assert_non_null(strstr(once, "vnetd.conf:17: vfs = x"));
+	assert_non_null(strstr(once, "vnetd.conf:18: vfs = x"));
+	assert_non_null(strstr(once, "vdpa-driver = vp-vdpa"));
+	assert_non_null(strstr(once, "vdpa-driver = auto"));
 	put(d, "vnetd.conf", once);
 	load(d);
 	assert_int_equal(d->c->n_errors, 0);
@@ -296,6 +298,10 @@ static void test_bad_values(void **state)
 		"placement = random",
 		"numa = no",
 		"reserve = never",
+		"vdpa-driver = a/b",
+		"vdpa-driver = ..",
+		"vdpa-driver = vf_vdpa other",
+		"vdpa-driver = a-name-that-no-driver-can-ever-have-because-it-is-much-too-long-for-one",
 	};
 	struct dir *d = *state;
 	char words[64];
