@@ -107,7 +107,7 @@ _vnetctl() {
 	attach) options+=" $wish $scope --qmp= --timing" ;;
 	exec) options+=" $wish" ;;
 	plan | why) options+=" $wish $scope" ;;
-	detach) options+=" $scope --qmp=" ;;
+	detach) options+=" $scope --qmp= --all" ;;
 	inventory) options+=' --verbose' ;;
 	bind) options+=' --driver=' ;;
 	esac
@@ -118,8 +118,8 @@ _vnetctl() {
 		return
 	fi
 	case $verb/$n in
-	/0) _vnetctl_words_of attach bind exec detach list show inventory why plan mode pool reload ;;
-	attach/0 | why/0 | plan/1) _vnetctl_offer < <(_vnetctl_ask guests) ;;
+	/0 | help/0) _vnetctl_words_of attach bind exec detach help list show inventory why plan mode pool reload ;;
+	attach/0 | why/0 | plan/1 | list/0) _vnetctl_offer < <(_vnetctl_ask guests) ;;
 	detach/0 | show/0) _vnetctl_offer < <(_vnetctl_ask attachments) ;;
 	detach/1 | show/1) [[ ${args[0]} == */* ]] || _vnetctl_offer < <(_vnetctl_ask attachments "${args[0]}") ;;
 	plan/0) _vnetctl_words_of attach ;;

@@ -73,6 +73,7 @@ _vnetctl() {
 		'mode:the ways to give a guest a NIC'
 		'pool:what NICs are taken from'
 		'reload:read the configuration again'
+		'help:what there is, or what a verb does'
 	)
 
 	_arguments -C $common '1:verb:->verb' '*::argument:->argument' && return
@@ -94,13 +95,20 @@ _vnetctl() {
 	why) _arguments $common $scope $ask '1:guest:_vnetctl_guests' ;;
 	plan) _arguments $common $scope $ask '1:what:(attach)' '2:guest:_vnetctl_guests' ;;
 	detach)
-		_arguments $common $scope $qmp '1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names'
+		_arguments $common $scope $qmp '--all[every NIC of the guest]' \
+			'1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names'
 		;;
 	show) _arguments $common '1:attachment:_vnetctl_attachments' '2:name:_vnetctl_names' ;;
 	inventory) _arguments $common '--verbose[all columns, other links and taps too]' ;;
 	bind)
 		_arguments $common '--driver=[to what]:driver:(vfio-pci uio_pci_generic none default)' \
 			'1:address:_vnetctl_functions'
+		;;
+	list) _arguments $common '1:guest:_vnetctl_guests' ;;
+	help)
+		state=
+		_arguments $common '1:verb:->verb' && return
+		[[ $state == verb ]] && _describe -t verbs verb verbs
 		;;
 	mode | pool) _arguments $common '1:what:(list)' ;;
 	*) _arguments $common ;;

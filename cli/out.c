@@ -377,8 +377,7 @@ void out_verdicts(FILE *f, const json_t *verdicts)
 		for (end = i + 1; end < n && goes_on(json_array_get(verdicts, end - 1),
 						     json_array_get(verdicts, end));)
 			end++;
-		add_verdict(&t, first,
-			    out_int(json_array_get(verdicts, end - 1), "vfIndex", -1));
+		add_verdict(&t, first, out_int(json_array_get(verdicts, end - 1), "vfIndex", -1));
 	}
 	out_table_end(&t);
 }

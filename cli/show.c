@@ -75,6 +75,22 @@ static void print_vhost(const json_t *a)
 	field("vhost", text);
 }
 
+/* "forward=vepa queues=2", as they were asked for. */
+static void print_options(const json_t *options)
+{
+	char text[512] = "";
+	const char *key;
+	size_t n = 0;
+	json_t *v;
+
+	json_object_foreach ((json_t *)options, key, v) {
+		if (n < sizeof(text) && json_is_string(v))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%s", n ? " " : "",
+					      key, json_string_value(v));
+	}
+	field("options", n ? text : NULL);
+}
+
 static void print(const json_t *reply)
 {
 	const json_t *a = json_object_get(reply, "attachment");
@@ -91,6 +107,7 @@ static void print(const json_t *reply)
 	field("pool", out_str(a, "pool"));
 	field("uplink", out_str(a, "uplink"));
 	field("device", out_str(a, "device") ? out_str(a, "device") : out_str(a, "vf"));
+	print_options(json_object_get(json_object_get(a, "asked"), "options"));
 	field("how", out_str(a, "how"));
 	field("pf", out_str(a, "pf"));
 	field("pf mac", out_str(a, "pfMac"));

@@ -22,8 +22,9 @@ int cmd_why(struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		out_json(reply);
 	else if (json_array_size(verdicts) == 0)
-		out_line(stdout, "no candidates: the host has nothing to serve this from "
-				 "(vnetctl inventory)\n");
+		out_line(stdout, "no candidates: %s\n",
+			 out_str(reply, "text") ? out_str(reply, "text")
+						: "the host has nothing to serve this from");
 	else
 		out_verdicts(stdout, verdicts);
 	return cli_end(EXIT_DONE);

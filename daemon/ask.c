@@ -209,7 +209,9 @@ static void ask_choose(void *user, int r, struct vnet_err *err)
 	}
 	ask->verdicts = select_verdicts_json(&s);
 	if (!ask->plan) {
-		ask_end(ask, 0, json_pack("{s:s,s:O}", "guest", g->name, "verdicts", ask->verdicts),
+		ask_end(ask, 0,
+			json_pack("{s:s,s:O,s:s?}", "guest", g->name, "verdicts", ask->verdicts,
+				  "text", s.n ? NULL : s.no_pool),
 			err);
 	} else if (!s.chosen) {
 		r = select_refuse(&s, &ask->request, err);

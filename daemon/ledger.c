@@ -276,9 +276,10 @@ int attachment_set_state(struct attachment *a, enum attachment_state state, cons
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	log_event(event, event ? LOG_WARNING : LOG_INFO, attachment_id(a, id), "%s: %s -> %s%s%s",
-		  id, attachment_state_str(a->v.state), attachment_state_str(state),
-		  reason[0] ? ": " : "", reason);
+	log_event(event, event ? LOG_WARNING : LOG_INFO, attachment_id(a, id), "%s: %s%s%s%s%s", id,
+		  attachment_state_str(a->v.state), state != a->v.state ? " -> " : "",
+		  state != a->v.state ? attachment_state_str(state) : "", reason[0] ? ": " : "",
+		  reason);
 	a->v.state = state;
 	a->v.since_usec = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 	snprintf(a->v.reason, sizeof(a->v.reason), "%s", reason);

@@ -224,9 +224,11 @@ static void add_remedy(struct vnet_err *err)
 	size_t n = strlen(err->text);
 
 	if (strstr(err->text, "No more available PCI slots"))
-		remedy = ": the guest has no PCIe port left: add <controller type='pci' "
-			 "model='pcie-root-port'/> to its configuration (virsh edit) and start it "
-			 "again, or detach a device";
+		remedy = ": the guest has no free slot of the kind that this device needs: add "
+			 "<controller type='pci' model='pcie-root-port'/> to its configuration, or "
+			 "for a conventional PCI device, such as e1000, "
+			 "model='pcie-to-pci-bridge' (virsh edit), and start it again; or detach a "
+			 "device";
 	/* libvirt passes what it has opened, and the kernel asks the receiver's profile. */
 	else if (strstr(err->text, "No file descriptor supplied via SCM_RIGHTS"))
 		remedy = ": what confines QEMU (AppArmor) keeps the node from it: the rule in "

@@ -213,6 +213,16 @@ static int check_plugin(const struct vnet_plugin *p, struct vnet_err *err)
 	return 0;
 }
 
+/* Whose the mode is that is there. */
+static const char *file_of(const struct plugins *p, const char *mode)
+{
+	size_t i = 0;
+
+	while (i + 1 < p->n && !(p->at[i].plugin.name && strcmp(p->at[i].plugin.name, mode) == 0))
+		i++;
+	return p->at[i].file;
+}
+
 static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *dir,
 		    struct vnet_err *err)
 {
@@ -240,8 +250,8 @@ static int load_one(struct plugins *p, struct loaded *l, int dirfd, const char *
 	if (r < 0)
 		goto refuse;
 	if (plugins_find(p, ours.name)) {
-		r = vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "mode %s is there already",
-				 ours.name);
+		r = vnet_err_set(err, -EEXIST, VNET_E_EXISTS, "mode %s is there already, of %s",
+				 ours.name, file_of(p, ours.name));
 		goto refuse;
 	}
 	l->plugin = ours;

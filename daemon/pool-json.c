@@ -22,6 +22,8 @@ static json_t *uplink_json(struct manager *m, const struct uplink *u, int *sum_i
 	int idle, used;
 
 	inventory_count_vfs(m, u, &idle, &used);
+	if (u->kind != VNET_UPLINK_PF)
+		used = (int)uplink_holders(m, u);
 	if (pf)
 		inventory_host_uses(m->inventory, pf, uses, sizeof(uses));
 	json_put_str(j, "kind", kinds[u->kind]);

@@ -13,6 +13,7 @@
 
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
+#include "daemon/plugin.h"
 #include "daemon/pool-priv.h"
 
 struct match {
@@ -211,6 +212,20 @@ static void judge_uplinks(struct match *m, struct pool *pool)
 	}
 }
 
+/* The configuration is read before there are any modes, so it cannot judge their names. */
+static void judge_modes(struct match *m, struct pool *pool)
+{
+	const struct plugins *plugins = m->p->m->plugins;
+
+	for (unsigned i = 0; plugins && i < pool->set.n_modes; i++) {
+		if (!plugins_find(plugins, pool->set.modes[i]))
+			add_problem(
+				pool,
+				"there is no mode %s: `vnetctl mode list` shows those there are",
+				pool->set.modes[i]);
+	}
+}
+
 static int claim(struct match *m, const struct config *c, const struct config_pool *cp,
 		 struct pool *pool)
 {
@@ -225,6 +240,8 @@ static int claim(struct match *m, const struct config *c, const struct config_po
 			return -ENOMEM;
 	}
 	judge_uplinks(m, pool);
+	if (!pool->disabled)
+		judge_modes(m, pool);
 	return 0;
 }
 

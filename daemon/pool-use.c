@@ -46,6 +46,19 @@ static void add_name(char *names, size_t size, const char *name)
 		snprintf(names + n, size - n, "%s%s", n ? ", " : "", name);
 }
 
+unsigned uplink_holders(const struct manager *m, const struct uplink *u)
+{
+	const struct vnet_attachment *a;
+	struct vnet_attachment reserved;
+	unsigned n = 0;
+
+	for (size_t i = 0; m->attachments && (a = attachments_at(m->attachments, i)); i++)
+		n += a->state != AT_GONE && strcmp(a->uplink, u->key) == 0;
+	for (size_t i = 0; m->attachments && reserved_at(m->attachments, i, &reserved); i++)
+		n += strcmp(reserved.uplink, u->key) == 0;
+	return n;
+}
+
 unsigned pool_holders(const struct manager *m, const struct pool *pool,
 		      const struct vnet_attachment *self, char *ret_names, size_t size)
 {

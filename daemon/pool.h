@@ -90,6 +90,8 @@ void pools_set_failed(struct pools *p, const struct pci_addr *pf, const char *te
 
 /* VFs that can be given to a guest now, or will be there to be given. */
 unsigned uplink_free(const struct manager *m, const struct uplink *u);
+/* Attachments on it; of a PF, whose VFs are counted one by one, that is not what is used. */
+unsigned uplink_holders(const struct manager *m, const struct uplink *u);
 /* Attachments that hold something of this pool but @self, and their names. */
 unsigned pool_holders(const struct manager *m, const struct pool *pool,
 		      const struct vnet_attachment *self, char *ret_names, size_t size);

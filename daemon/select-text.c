@@ -54,7 +54,8 @@ static void reason_of(const struct selection *s, size_t i, char *ret, size_t siz
 		same++;
 	}
 	if (same)
-		snprintf(ret, size, "%s (and so %zu more)", s->at[i].verdict.reason, same);
+		snprintf(ret, size, "%s (and %zu more for this reason)", s->at[i].verdict.reason,
+			 same);
 	else
 		snprintf(ret, size, "%s", s->at[i].verdict.reason);
 }

@@ -201,12 +201,10 @@ static void option_refuses(const struct question *q, const struct vnet_plugin *p
 			o++;
 		if (o && o->name)
 			continue;
-		n = (size_t)snprintf(ret, size, "mode %s has no option %s; it has:", plugin->name,
-				     key);
+		n = (size_t)snprintf(ret, size, "mode %s has no option %s; it has%s", plugin->name,
+				     key, plugin->options ? ":" : " none at all");
 		for (o = plugin->options; o && o->name && n < size; o++)
 			n += (size_t)snprintf(ret + n, size - n, " %s", o->name);
-		if (n < size && !plugin->options)
-			snprintf(ret + n, size - n, " none");
 		return;
 	}
 }
@@ -352,12 +350,24 @@ static void tell_no_pool(const struct manager *m, struct selection *s)
 			 "taken where --mode or --pool names them (`vnetctl pool list`)");
 }
 
-static void tell_no_use(const struct vnet_request *r, struct selection *s)
+static void tell_no_use(const struct manager *m, const struct vnet_request *r, struct selection *s)
 {
-	snprintf(s->no_pool, sizeof(s->no_pool),
-		 "no pool has anything that mode %s could use: `vnetctl pool list` shows them, "
-		 "vnetctl(1) what the mode takes",
-		 r->modes[0]);
+	const struct vnet_plugin *plugin = plugins_find(m->plugins, r->modes[0]);
+	unsigned takes = plugin ? plugin->candidates : 0;
+
+	snprintf(
+		s->no_pool, sizeof(s->no_pool), "this host has nothing that mode %s could use: %s",
+		r->modes[0],
+		takes & VNET_CANDIDATE_MGMTDEV
+			? "no vDPA management device (`vdpa mgmtdev show`; their driver, such as "
+			  "mlx5_vdpa, vp_vdpa or vdpa_sim_net, has to be loaded), and no NIC whose "
+			  "VFs become such"
+		: takes & VNET_CANDIDATE_VF   ? "no SR-IOV network card with a network driver "
+						"(`vnetctl inventory`)"
+		: takes & VNET_CANDIDATE_NIC  ? "no PCI network card (`vnetctl inventory`)"
+		: takes & VNET_CANDIDATE_LINK ? "no bridge and no interface to put one on "
+						"(`vnetctl pool list`)"
+					      : "see vnetctl(1) for what the mode takes");
 }
 
 int select_run(struct manager *m, const struct vnet_request *r, const struct guest *guest,
@@ -390,7 +400,7 @@ int select_run(struct manager *m, const struct vnet_request *r, const struct gue
 		return e;
 	}
 	if (s.n == 0 && r->n_modes)
-		tell_no_use(r, &s);
+		tell_no_use(m, r, &s);
 	else if (s.n == 0)
 		tell_no_pool(m, &s);
 	*ret = s;

@@ -52,7 +52,12 @@ same "what goes back" "driver vf-vlan vf-mac" \
 	"$(json '[.effects[] | select(.object | contains("/vf")) | .knob] | join(" ")' show vm1/net0)"
 same "show by UUID" vm1 \
 	"$(json .attachment.guest show 00000000-0000-4000-8000-000000000001/net0)"
-expect 2 'which NIC of vm1' show vm1
+expect 0 'GOES BACK TO' show vm1
+expect 0 '^vm1/net0 ' list vm1
+same "list of one guest" "net0" "$(json '[.attachments[].name] | join(" ")' list 00000000-0000-4000-8000-000000000001)"
+expect 0 '^no attachments of vm2$' list vm2
+same "list of none" 0 "$(json '.attachments | length' list vm2)"
+expect 1 'show vm2: vnetd gave no NIC to guest vm2' show vm2
 same "inventory" "attachment vm1/net0" "$(json ".nics[] | select(.address == \"0000:01:10.0\") |
 	.holder | \"\(.kind) \(.name)\"" inventory)"
 
@@ -69,6 +74,7 @@ same "writes" "$before" "$(writes)"
 note "a second NIC, from the pool with more room; then a name is needed"
 expect 0 '^vm1/net1: vf 0000:02:10.0 \(VF 0 of enp2s0\) mac 52:54:00:' attach vm1
 expect 2 'several NICs: name one of net0, net1' detach vm1
+expect 2 'show vm1: guest vm1 has several NICs: name one of net0, net1' show vm1
 expect 1 'no NIC net7 to guest vm1' detach vm1 net7
 expect 0 'vm1/net0 is detached' detach vm1 net0
 guest_has vm1 net1 || fail "the other NIC went too"
@@ -135,6 +141,25 @@ ended 10 attach 1 'set vf-vlan of .*Input/output error'
 same "list" '[]' "$(json '.attachments | tojson' list)"
 ! guest_has vm1 net0 || fail "the guest has it"
 same "VF" "null null true" "$(fake ".vfs[\"$pf0\"][0] | \"\(.mac) \(.vlan) \(.spoofchk)\"")"
+
+note "all of a guest: each that there is, of the scope that is meant; none is no error"
+new_host --pfs 1 --guests 2
+cp "$host/guests/vm1.xml" "$host/guests/vm1.config"
+start
+for scope in --live --config ''; do
+	# shellcheck disable=SC2086 # none, or one
+	expect 0 '^vm1/net[012]: ' attach vm1 $scope
+done
+expect 0 '^vm2/net0: ' attach vm2
+expect 0 'vm1/net0 is detached' detach vm1 --all --live
+expect 0 '^vm1/net1 ' list vm1
+expect 0 'vm1/net2 is detached' detach vm1 --all
+says 'vm1/net1 is detached' "$out"
+same "the other guest's" vm2/net0 "$(json '.attachments[] | "\(.guest)/\(.name)"' list)"
+expect 0 'vm1 has nothing to detach' detach vm1 --all
+expect 0 '^vm2/net0: ' attach vm2 --name net0
+expect 0 '^vm2/net9: ' attach vm2 --name net9
+same "a reply for each" 2 "$(vnet --json detach vm2 --all | jq -s length)"
 
 note "no daemon"
 stop

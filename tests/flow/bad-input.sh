@@ -19,7 +19,7 @@ done
 expect 2 'mac 01:00:5e:00:00:01 is a multicast address: give a unicast' attach vm1 --mac 01:00:5e:00:00:01
 expect 2 'multicast' attach vm1 --mac ff:ff:ff:ff:ff:ff
 expect 2 'all zero' attach vm1 --mac 00:00:00:00:00:00
-expect 2 '"mac" is empty' attach vm1 --mac ''
+expect 2 'vnetctl attach: mac is empty' attach vm1 --mac ''
 expect 1 "MAC 52:54:00:ee:00:02 is taken: guest vm2" attach vm1 --mac 52:54:00:EE:00:02
 expect 1 "is taken: the host's interface enp9s0" attach vm1 --mac 52:54:00:09:00:00
 expect 1 "plan attach vm1: MAC 52:54:00:ee:00:02 is taken: guest vm2 has it; give another" plan attach vm1 --mac 52:54:00:EE:00:02
@@ -50,7 +50,7 @@ expect 2 "guest's name is empty" attach ''
 for verb in attach detach why show; do
 	expect 2 'control character' $verb $'vm1\x07/net0'
 	expect 2 'not UTF-8' $verb $'vm\xff1/net0'
-	expect 2 "at most 127|which NIC" $verb "$(printf 'x%.0s' {1..128})/net0"
+	expect 2 "at most 127|gave no NIC" $verb "$(printf 'x%.0s' {1..128})/net0"
 done
 for word in $'\xff' $'net\xc3'; do
 	expect 2 'not UTF-8' attach vm1 --name "$word"
@@ -63,8 +63,6 @@ done
 expect 2 'control character' attach vm1 --pool $'enp1s0\n'
 expect 2 'made of a-z' attach vm1 --mode $'vf\x1b'
 expect 2 'not acceptable|control' attach vm1 --name $'net0\t'
-expect 2 "holds a '/'" attach vm1/net0 --name net1
-expect 2 "holds a '/'" detach vm1/net0 net1
 unchanged "a name"
 
 note "what there is not"
@@ -98,7 +96,7 @@ note "a request that asks too much"
 expect 2 'give names, with a comma' attach vm1 --mode ,
 expect 2 'give names, with a comma' attach vm1 --mode vf,
 expect 2 'mode' attach vm1 --mode "$(printf 'm%d,' {1..99})x"
-expect 2 '"pool" is empty|pool' attach vm1 --pool ''
+expect 2 'vnetctl attach: pool is empty' attach vm1 --pool ''
 expect 2 'pool' attach vm1 --pool "$(printf 'x%.0s' {1..300})"
 for twice in '--mac 52:54:00:aa:00:01' '--vlan 5' '--name net0' '--pool enp1s0'; do
 	# shellcheck disable=SC2086 # two words
@@ -120,12 +118,23 @@ expect 2 "no verb 'frobnicate'" frobnicate
 expect 2 'unrecognized option' attach vm1 --frobnicate
 expect 2 'one argument too many' attach vm1 vm2
 expect 2 'guest is missing' attach
-expect 2 'argument is missing' detach
+expect 2 'guest is missing' detach
 expect 2 'one argument too many' detach vm1 net0 net1
-expect 2 'one argument too many' list vm1
+expect 2 'one argument too many' list vm1 vm2
+expect 2 "'vm1/net0' is a guest and a NIC already" detach vm1/net0 net1
+expect 2 "'vm1/net0' is a guest and a NIC already" attach vm1/net0 --name net1
+expect 2 '--all is every NIC' detach vm1 net0 --all
+expect 2 '--all is every NIC' detach vm1/net0 --all
 expect 2 "'vm1' is not known here: 'attach' is" plan vm1
 expect 2 "'list' is missing" mode
-expect 2 'which NIC' show vm1
+expect 1 'show vm1: vnetd gave no NIC to guest vm1' show vm1
+for typo in atach:attach detahc:detach lst:list inv:inventory exce:exec; do
+	expect 2 "no verb '${typo%:*}': is '${typo#*:}' meant?" "${typo%:*}"
+done
+expect 0 'Exit codes: 0 done, 1 refused' help
+expect 0 'Usage: vnetctl attach ' help attach
+expect 0 'Usage: vnetctl plan ' help plan attach
+expect 2 "help: there is no verb 'frobnicate'" help frobnicate
 expect 0 'Exit codes: 0 done, 1 refused' --help
 expect 0 'Give a guest a NIC' attach --help
 expect 0 '^vnetctl [0-9]' --version

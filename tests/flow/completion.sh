@@ -79,7 +79,7 @@ zsh_tab() {
 		zpty -d tab' - "$work/zsh" "$1" | tr -d '\r' | sed -n 's/.*HIT //p' | sort -u | paste -sd'|'
 }
 
-verbs='attach|bind|detach|exec|inventory|list|mode|plan|pool|reload|show|why'
+verbs='attach|bind|detach|exec|help|inventory|list|mode|plan|pool|reload|show|why'
 
 check_bash() {
 	local s="vnetctl --socket $socket"
@@ -99,6 +99,9 @@ check_bash() {
 	same "bash: named already" "" "$(bash_tab "$s show vm1/net0 ")"
 	same "bash: plan" "attach" "$(bash_tab "$s plan ")"
 	same "bash: plan's guests" "vm1|vm2" "$(bash_tab "$s plan attach vm")"
+	same "bash: guests of list" "vm1|vm2" "$(bash_tab "$s list vm")"
+	same "bash: help" "detach" "$(bash_tab "$s help det")"
+	same "bash: all" "--all" "$(bash_tab "$s detach vm1 --a")"
 	same "bash: mode list" "list" "$(bash_tab "$s mode ")"
 	same "bash: options" "--live" "$(bash_tab "$s detach vm1 --l")"
 	same "bash: options of attach" "--mac=|--mode=|--model=|--mtu=" "$(bash_tab "$s attach vm1 --m")"
@@ -116,6 +119,8 @@ check_fish() {
 	same "fish: attachments" "vm1/net0|vm1/second|vm2/net0" "$(fish_tab "$s detach ")"
 	same "fish: NICs of the guest" "net0|second" "$(fish_tab "$s detach vm1 ")"
 	same "fish: plan's guests" "my vm|vm1|vm2" "$(fish_tab "$s plan attach ")"
+	same "fish: guests of list" "my vm|vm1|vm2" "$(fish_tab "$s list ")"
+	same "fish: help" "detach" "$(fish_tab "$s help det")"
 	same "fish: options" "--live" "$(fish_tab "$s detach vm1 --l")"
 	same "fish: nothing there" "" "$(fish_tab "vnetctl --socket $work/none attach ")"
 }

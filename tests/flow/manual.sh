@@ -46,5 +46,5 @@ expect 0 'vm1/net0' attach vm1
 expect 0 'vm1/net1' attach vm1
 expect 0 'vm2/net0' attach vm2
 same "free VFs" 1 "$(eval "$(lines 'holder == null')" | grep -c '^0000:')"
-eval "$(lines 'xargs' | sed -n '/--json list/,$p')" >/dev/null
+eval "$(lines 'detach vm1 --all' | grep -e --all)" >/dev/null
 same "left" "vm2/net0" "$(json '.attachments[] | "\(.guest)/\(.name)"' list)"

@@ -59,7 +59,7 @@ for mode in macvtap passthrough tap vdpa vf vhost-net vhost-user; do
 	same "$mode" loaded "$(state "$mode")"
 done
 expect 0 'queues' mode list
-expect 4 'mode vf has no option forward; it has: none' attach vm1 --mode vf -o forward=vepa
+expect 4 'mode vf has no option forward; it has none at all' attach vm1 --mode vf -o forward=vepa
 expect 0 'mode macvtap has no option trunk; it has: forward mtu queues' \
 	why vm1 --mode macvtap --pool enp1s0 --trunk 10
 stop
@@ -135,7 +135,7 @@ refused halfoption "mode halfoption: option 'queues'"
 refused unwilling 'its load\(\) refused'
 refused writable 'can be written by others: chmod go-w it'
 same "the first of two" loaded "$(state first)"
-refused second 'mode twice is there already'
+refused second 'mode twice is there already, of vnet-first.so'
 [ "$(id -u)" != 0 ] || refused owned 'belongs to user 12345: chown it to root'
 for mode in macvtap passthrough tap vdpa vf vhost-net vhost-user; do
 	same "$mode" loaded "$(state "$mode")"

@@ -138,6 +138,8 @@ config '[pool a]' 'uplink = enp1s0' 'modes = warp vf' '[pool b]' 'uplink = enp2s
 start
 expect 0 'of a' attach vm1
 expect 4 'pool b: there is no mode warp' attach vm1
+expect 0 'pool b: there is no mode warp: .vnetctl mode list.' pool list
+expect 1 'there is no mode warp' reload
 expect 1 'there is no mode warp' attach vm1 --mode warp
 
 note "found: VFs that are there are taken, none is made; and the host's own PF is left alone"
