@@ -10,6 +10,8 @@
 mac=52:54:00:d4:00:11
 world_up
 bridge_up br0
+ip link set "$pool0" up
+vfs_create "$pf0" 1
 guest_define vm1
 guest_start vm1
 guest_ready vm1
@@ -29,13 +31,7 @@ holds vm1 "vfio/group:1 vfio/vfio:1"
 vnet_exit 1 'in use|attachment vm1/net0' bind "$(field vm1/net0 vf)" --driver vfio-pci
 systemctl restart vnetd
 same "state after a restart" in-use "$(attachment_state vm1/net0)"
-guest_mark vm1
-timed "detach vm1" vnetctl detach vm1
-guest_nic_gone vm1 $mac
-same "state" none "$(attachment_state vm1/net0)"
-guest_clean vm1
-vfs_remove "$pf0" # the pool's, which stay
-back_as before
+detach_live vm1 $mac before
 
 note "mode vhost-net on a bridge, live"
 attach_live vm1 $mac --mode vhost-net --pool br0 --vlan 100
@@ -57,7 +53,6 @@ same "handover" path "$(field p1/net0 handover)"
 same "handover" fd-by-vnetd "$(field p1/net1 handover)"
 holds p1 "net/tun:1 vfio/group:1 vfio/vfio:1 vhost-net:1"
 plain_stop p1
-wait_for 30 guest_has_none p1 || fail "attachments stay after p1's end: $(vnetctl list)"
-vfs_remove "$pf0"
-back_as before
+gave_back p1 before
 bridge_down br0
+vfs_remove "$pf0"

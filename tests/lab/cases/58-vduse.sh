@@ -109,9 +109,9 @@ guest_destroy vm1
 
 note "at a start: refused without the program, made with it, gone after the end"
 guest_define vm2
+dev=$(vdpa_name vm2)
 vnet attach vm2 --mode vdpa --pool vduse
 same "state" reserved "$(attachment_state vm2/net0)"
-dev=$(vnetctl --json plan detach vm2 | jq -r '.. | .object? // empty' | grep -m 1 '^vn' || vdpa_name vm2)
 refused "vDPA device $dev: no program offers a VDUSE device of this name" virsh start vm2
 server_up "$dev"
 GUEST_COLD=1 guest_start vm2
