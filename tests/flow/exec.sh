@@ -81,7 +81,7 @@ qemu=$work/qemu-system-x86_64
 printf '#!/bin/sh\nexec echo "$@"\n' >"$qemu"
 chmod +x "$qemu"
 user=(exec vm9 --mode vhost-user -o socket=/run/sw/p0)
-memfd=(-object memory-backend-memfd,id=ram,size=64M)
+memfd=(-object "memory-backend-memfd,id=ram,size=64M")
 expect 4 "guest vm9's memory cannot be shared: start QEMU with -object memory-backend-memfd,id=ram,share=on" \
 	"${user[@]}" -- "$qemu" -m 64 @net0
 expect 4 "guest vm9's memory cannot be shared" "${user[@]}" -- "$qemu" "${memfd[@]}" -machine q35 @net0

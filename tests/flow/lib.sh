@@ -358,7 +358,7 @@ finish() { # [CODE]
 	for pid in $(workers); do
 		kill -CONT "$pid" 2>/dev/null || :
 	done
-	if [ $rc = 0 ] && [ -n "$daemon" ]; then
+	if [ "$rc" = 0 ] && [ -n "$daemon" ]; then
 		end_daemon || rc=1
 	elif [ -n "$daemon" ]; then
 		kill -9 "$daemon" 2>/dev/null || :
@@ -370,12 +370,12 @@ finish() { # [CODE]
 		echo "FAIL: a sanitizer found something:"
 		grep -hsE -A 30 "$san_found" "$log" "$work/cli.log" | head -n 80
 		rc=1
-	elif [ $rc != 0 ] && [ $rc != 77 ] && [ -e "$log" ]; then
+	elif [ "$rc" != 0 ] && [ "$rc" != 77 ] && [ -e "$log" ]; then
 		echo "---- what vnetd said last"
 		tail -n "${VNET_LOG_LINES:-30}" "$log"
 	fi
 	if [ -n "${VNET_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
-	exit $rc
+	exit "$rc"
 }
 trap finish EXIT
 
