@@ -75,7 +75,7 @@ EXAMPLE := $(patsubst plugins/%.c,$(O)/tests/vnet-%.so,$(wildcard plugins/exampl
 # The daemon once more, with fault points and the fake kernels of tests/fake.
 TEST_OBJ := $(call test_obj,daemon/*.c daemon/host/*.c tests/fake/*.c) $(VARLINK_OBJ)
 # What of the client is tested without a daemon.
-TEST_CLI_OBJ := $(call test_obj,$(wildcard cli/placeholders.c))
+TEST_CLI_OBJ := $(call test_obj,$(wildcard cli/placeholders.c cli/memory.c))
 UNIT_SRC := $(wildcard tests/unit/test-*.c)
 UNIT_HELP_OBJ := $(call test_obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 UNIT := $(UNIT_SRC:%.c=$(O)/%)

@@ -96,7 +96,7 @@ static int bind_one(struct cli *cli, const struct bind_args *a)
 	size_t i;
 	int r;
 
-	cli_put(params, "address", a->address);
+	cli_put_address(params, "address", a->address);
 	cli_put(params, "driver", a->driver);
 	r = cli_call(cli, "io.vnetd.Bind", params, CLI_CHANGE_MS, &reply);
 	if (r)

@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/client.h"
 #include "lib/json.h"
+#include "lib/pciaddr.h"
 
 /* ---- arguments ---- */
 
@@ -94,12 +95,6 @@ static error_t parse_plain(int key, char *arg, struct argp_state *state)
 			argp_error(state, "'%s' is missing", a->word);
 		if (a->n < a->min)
 			argp_error(state, "an argument is missing");
-		cli_where_check(state, a->cli);
-		return 0;
-	case CLI_KEY_LIVE:
-	case CLI_KEY_CONFIG:
-	case CLI_KEY_QMP:
-		cli_where(state, a->cli, key, arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -135,6 +130,18 @@ void cli_put(json_t *obj, const char *field, const char *value)
 	json_put(obj, field, s);
 }
 
+void cli_put_address(json_t *obj, const char *field, const char *value)
+{
+	static const char domain[] = "0000:";
+	char whole[sizeof(domain) + 8];
+	struct pci_addr addr;
+
+	/* No name of an interface, pool or management device looks like this. */
+	snprintf(whole, sizeof(whole), "%s%.7s", domain, value);
+	cli_put(obj, field,
+		strlen(value) == 7 && pci_addr_parse(whole, &addr) == 0 ? whole : value);
+}
+
 json_t *cli_target(const char *guest, const char *name)
 {
 	const char *slash = strrchr(guest, '/');
@@ -142,6 +149,12 @@ json_t *cli_target(const char *guest, const char *name)
 	json_t *target = json_object();
 
 	/* No guest has a '/' in its name. */
+	if (slash && name && slash > guest) {
+		cli_complain("'%s' is a guest and a NIC already: give VM/NAME, or VM and NAME "
+			     "'%s' apart",
+			     guest, name);
+		exit(EXIT_USAGE);
+	}
 	if (slash && !name) {
 		head = strndup(guest, (size_t)(slash - guest));
 		guest = head ? head : guest;
@@ -186,8 +199,15 @@ static void tell_json(const struct vnet_err *err, json_t *verdicts)
 static int tell(struct cli *cli, const struct vnet_err *err, const json_t *reply)
 {
 	json_t *verdicts = json_object_get(reply, "verdicts");
+	size_t len = cli->verb ? strlen(cli->verb) : 0;
+	bool told = len && strncmp(err->text, cli->verb, len) == 0 && err->text[len] == ' ';
 
-	cli_complain("%s", err->text);
+	/* As for what argp finds. Later errors begin with what was attempted on what. */
+	if (err->name == VNET_E_INVALID && len && !told)
+		out_line(stderr, "vnetctl %s: %s\nTry `vnetctl %s --help' for more information.\n",
+			 cli->verb, err->text, cli->verb);
+	else
+		cli_complain("%s", err->text);
 	if (err->name == VNET_E_NOTHING_SERVES && json_array_size(verdicts) > 0)
 		out_verdicts(stderr, verdicts);
 	if (cli->json)

@@ -25,6 +25,7 @@ enum cli_exit {
 struct cli {
 	bool json;
 	const char *socket;
+	const char *verb;  /* that runs */
 	const char *scope; /* "live", "config", or NULL: both */
 	const char *qmp;   /* path of a QEMU's monitor, or NULL */
 };
@@ -56,8 +57,7 @@ extern const struct argp cli_common_argp;
  * or NULL; it is not counted. Fills @ret with up to @max, NULL where there is none. */
 void cli_parse(struct cli *cli, int argc, char **argv, const struct argp *argp, const char *word,
 	       int min, int max, const char **ret);
-/* Keys of the options --live, --config and --qmp, which cli_parse() understands where the verb's
- * argp has them; others call cli_where(). */
+/* Keys of the options --live, --config and --qmp, for which a verb's parser calls cli_where(). */
 enum { CLI_KEY_LIVE = 0x300, CLI_KEY_CONFIG, CLI_KEY_QMP };
 void cli_where(struct argp_state *state, struct cli *cli, int key, const char *arg);
 /* At ARGP_KEY_END: do they go together? */
@@ -66,6 +66,15 @@ void cli_where_check(struct argp_state *state, const struct cli *cli);
 json_t *cli_target(const char *guest, const char *name);
 /* {@field: @value}, or a usage error where it is not UTF-8. */
 void cli_put(json_t *obj, const char *field, const char *value);
+/* As cli_put(), for what may be a PCI address as lspci writes it: "65:00.0" becomes "0000:65:00.0". */
+void cli_put_address(json_t *obj, const char *field, const char *value);
+
+/* nics.c: those of @attachments that @guest, a name or UUID, has; a new array. */
+json_t *nics_of(const json_t *attachments, const char *guest);
+/* The same of all that there are. 0, or the exit code, and it was told. */
+int nics_ask(struct cli *cli, const char *guest, json_t **ret);
+/* @target is a guest alone: adds the name of its only NIC. Else the exit code, and it was told. */
+int nics_only(struct cli *cli, const char *verb, json_t *target);
 
 /* The verbs, a file each. */
 int cmd_attach(struct cli *cli, int argc, char **argv);
@@ -81,6 +90,7 @@ int cmd_mode(struct cli *cli, int argc, char **argv);
 int cmd_pool(struct cli *cli, int argc, char **argv);
 int cmd_reload(struct cli *cli, int argc, char **argv);
 int cmd_bind(struct cli *cli, int argc, char **argv);
+int cmd_help(struct cli *cli, int argc, char **argv);
 
 /* request.c: what attach, exec, why and plan are given: VM and the wish as options.
  * Returns the parameters of the method. @more: what only some of them have; NULL: none. */

@@ -79,8 +79,8 @@ int cmd_complete(struct cli *cli, int argc, char **argv)
 			what = &kinds[i];
 	}
 	if (!what || (arg[1] && strcmp(what->word, "attachments") != 0)) {
-		cli_complain("complete: '%s%s%s' is not known here (--help)", arg[0],
-			     arg[1] ? " " : "", arg[1] ? arg[1] : "");
+		cli_complain("complete: '%s%s%s' is not known here: see vnetctl complete --help",
+			     arg[0], arg[1] ? " " : "", arg[1] ? arg[1] : "");
 		return EXIT_USAGE;
 	}
 	signal(SIGALRM, give_up);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/memory.h"
 #include "cli/out.h"
 #include "cli/placeholders.h"
 #include "lib/cleanup.h"
@@ -52,6 +53,14 @@ static int become(char *const *command, const char *name, const json_t *reply, s
 	return EXIT_REFUSED;
 }
 
+static void put_memory(char *const *command, json_t *params)
+{
+	enum memory m = memory_of(command);
+
+	if (m != MEMORY_UNKNOWN)
+		json_put_bool(params, "sharedMemory", m == MEMORY_SHARED);
+}
+
 int cmd_exec(struct cli *cli, int argc, char **argv)
 {
 	_cleanup_json_ json_t *params = NULL, *reply = NULL;
@@ -65,7 +74,8 @@ int cmd_exec(struct cli *cli, int argc, char **argv)
 		cli, argc, argv, NULL,
 		"Run a QEMU with a NIC, without libvirt. In its arguments @NAME.tap, .vhost, .vdpa, "
 		".vfio and .iommufd become the numbers of its descriptors, @NAME.host a PCI "
-		"address and @NAME.mac the MAC; @NAME alone becomes all arguments of the NIC.\v"
+		"address, @NAME.path a socket and @NAME.mac the MAC; @NAME alone becomes all "
+		"arguments of the NIC.\v"
 		"NAME is net0 without --name. vnetctl becomes the command, so signals and "
 		"exit code are its own; the NIC goes back when it ends.",
 		&more);
@@ -76,6 +86,7 @@ int cmd_exec(struct cli *cli, int argc, char **argv)
 		cli_complain("%s", err.text);
 		return EXIT_USAGE;
 	}
+	put_memory(more.command, params);
 	r = cli_call_fds(cli, "io.vnetd.Exec", json_incref(params), NULL, &reply, &fds);
 	return r ? r : become(more.command, name, reply, &fds);
 }

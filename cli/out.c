@@ -143,6 +143,7 @@ void out_table_init(struct out_table *t, FILE *f, const struct out_column *colum
 	/* Lines are as long as they are: prose is wrapped by us, between words. */
 	scols_table_set_termforce(t->table, SCOLS_TERMFORCE_NEVER);
 	scols_table_enable_colors(t->table, wants_colour(f));
+	scols_table_enable_minout(t->table, 1); /* no blanks at the end of a line */
 	for (size_t i = 0; i < n; i++) {
 		struct libscols_column *c;
 
@@ -300,29 +301,84 @@ static const struct out_column verdict_columns[] = {
 	[COL_WHY] = { .name = "REASON", .prose = true },
 };
 
+/* The text behind what @v is called itself: its VF's address, or its PF's and index. */
+static const char *skip_own_name(const char *s, const json_t *v)
+{
+	const char *pf = out_str(v, "pf"), *vf = out_str(v, "vf");
+	char object[64];
+
+	snprintf(object, sizeof(object), "%s/vf%lld", pf ? pf : "",
+		 (long long)out_int(v, "vfIndex", -1));
+	if (strncmp(s, object, strlen(object)) == 0 &&
+	    !strchr("0123456789", s[strlen(object)] ? s[strlen(object)] : ' '))
+		return s + strlen(object);
+	return vf && strncmp(s, vf, strlen(vf)) == 0 ? s + strlen(vf) : s;
+}
+
+static bool same_text(const json_t *a, const json_t *b, const char *field)
+{
+	const char *s = out_str(a, field), *t = out_str(b, field);
+
+	return s && t ? strcmp(s, t) == 0 : s == t;
+}
+
+/* Is @b the next VF of the same PF, of which the same is to be said? */
+static bool goes_on(const json_t *a, const json_t *b)
+{
+	const char *s = out_str(a, "reason"), *t = out_str(b, "reason");
+	int64_t index = out_int(a, "vfIndex", -1);
+
+	if (index < 0 || out_int(b, "vfIndex", -1) != index + 1 || out_true(a, "chosen") ||
+	    out_true(b, "chosen") || out_true(a, "serves") != out_true(b, "serves") ||
+	    out_int(a, "score", 0) != out_int(b, "score", 0) || !same_text(a, b, "mode") ||
+	    !same_text(a, b, "pool") || !same_text(a, b, "pf"))
+		return false;
+	for (; s && t; s++, t++) {
+		s = skip_own_name(s, a);
+		t = skip_own_name(t, b);
+		if (*s != *t)
+			return false;
+		if (!*s)
+			return true;
+	}
+	return false;
+}
+
+static void add_verdict(struct out_table *t, const json_t *v, int64_t last)
+{
+	struct libscols_line *row = out_row(t, NULL);
+	int64_t index = out_int(v, "vfIndex", -1);
+	bool serves = out_true(v, "serves");
+
+	out_cell(row, COL_CHOSEN, out_true(v, "chosen") ? "*" : " ");
+	out_cell(row, COL_MODE, out_str(v, "mode"));
+	out_cell(row, COL_POOL, out_str(v, "pool"));
+	out_cell(row, COL_PF, out_str(v, "pf"));
+	out_cell(row, COL_VF, out_str(v, "vf"));
+	if (last > index)
+		out_cellf(row, COL_INDEX, "%lld-%lld", (long long)index, (long long)last);
+	else if (index >= 0)
+		out_cellf(row, COL_INDEX, "%lld", (long long)index);
+	out_cell(row, COL_SERVES, serves ? "yes" : "no");
+	out_tint(row, COL_SERVES, serves ? OUT_GOOD : OUT_BAD);
+	out_cellf(row, COL_SCORE, "%lld", (long long)out_int(v, "score", 0));
+	out_cell(row, COL_WHY, out_str(v, "reason"));
+}
+
 void out_verdicts(FILE *f, const json_t *verdicts)
 {
+	size_t n = json_array_size(verdicts), end;
 	struct out_table t;
-	const json_t *v;
-	size_t i;
 
 	out_table_init(&t, f, verdict_columns, ARRAY_SIZE(verdict_columns));
-	json_array_foreach (verdicts, i, v) {
-		struct libscols_line *row = out_row(&t, NULL);
-		int64_t index = out_int(v, "vfIndex", -1);
-		bool serves = out_true(v, "serves");
+	for (size_t i = 0; i < n; i = end) {
+		const json_t *first = json_array_get(verdicts, i);
 
-		out_cell(row, COL_CHOSEN, out_true(v, "chosen") ? "*" : " ");
-		out_cell(row, COL_MODE, out_str(v, "mode"));
-		out_cell(row, COL_POOL, out_str(v, "pool"));
-		out_cell(row, COL_PF, out_str(v, "pf"));
-		out_cell(row, COL_VF, out_str(v, "vf"));
-		if (index >= 0)
-			out_cellf(row, COL_INDEX, "%lld", (long long)index);
-		out_cell(row, COL_SERVES, serves ? "yes" : "no");
-		out_tint(row, COL_SERVES, serves ? OUT_GOOD : OUT_BAD);
-		out_cellf(row, COL_SCORE, "%lld", (long long)out_int(v, "score", 0));
-		out_cell(row, COL_WHY, out_str(v, "reason"));
+		for (end = i + 1; end < n && goes_on(json_array_get(verdicts, end - 1),
+						     json_array_get(verdicts, end));)
+			end++;
+		add_verdict(&t, first,
+			    out_int(json_array_get(verdicts, end - 1), "vfIndex", -1));
 	}
 	out_table_end(&t);
 }

@@ -61,6 +61,6 @@ void out_tint(struct libscols_line *row, size_t column, enum out_tint tint);
 /* The state of an attachment or NIC, in its colour. */
 void out_state(struct libscols_line *row, size_t column, const char *state);
 
-/* Verdicts, as `why` shows them. */
+/* Verdicts, as `why` shows them: neighbouring VFs of which the same is said share a line. */
 void out_verdicts(FILE *f, const json_t *verdicts);
 #endif

@@ -13,7 +13,8 @@
 #define NAME_CHARS WORD_CHARS "0123456789_-"
 #define VALUE_MAX (VNET_FDS_MAX * 12)
 
-static const char *const words[] = { "tap", "vhost", "vdpa", "vfio", "iommufd", "host", "mac" };
+static const char *const words[] = { "tap",	"vhost", "vdpa", "vfio",
+				     "iommufd", "host",	 "path", "mac" };
 
 /* One that was found in an argument. */
 struct found {
@@ -76,7 +77,7 @@ static int check_one(const struct found *f, const char *name, struct vnet_err *e
 		return vnet_err_set(
 			err, -EINVAL, VNET_E_INVALID,
 			"@%s.%.*s is not known: there are @%s.tap, .vhost, .vdpa, .vfio, "
-			".iommufd, .host and .mac",
+			".iommufd, .host, .path and .mac",
 			name, (int)f->word_len, f->word, name);
 	return 0;
 }
@@ -150,6 +151,19 @@ static int has_none(const struct source *s, const struct found *f, struct vnet_e
 
 /* ---- filling in ---- */
 
+/* A path among others of an argument is an option's value: QEMU takes its ',' doubled. */
+static void put_value(FILE *out, const struct found *f, const char *value)
+{
+	bool doubled = f->at > 0 && f->word_len == strlen("path") &&
+		       strncmp(f->word, "path", f->word_len) == 0;
+
+	for (; *value; value++) {
+		if (doubled && *value == ',')
+			fputc(',', out);
+		fputc(*value, out);
+	}
+}
+
 static int fill_arg(const struct source *s, const char *arg, char **ret, struct vnet_err *err)
 {
 	_cleanup_free_ char *text = NULL;
@@ -169,7 +183,8 @@ static int fill_arg(const struct source *s, const char *arg, char **ret, struct 
 		value_of(s, f.word, f.word_len, value);
 		if (!value[0])
 			r = has_none(s, &f, err);
-		fprintf(out, "%.*s%s", (int)(f.at - from), arg + from, value);
+		fprintf(out, "%.*s", (int)(f.at - from), arg + from);
+		put_value(out, &f, value);
 		from = f.at + f.len;
 	}
 	fputs(arg + from, out);

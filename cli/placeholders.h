@@ -7,7 +7,7 @@
  * needs for the NIC. Any other '@' is left as it is. No shell is involved.
  *
  * WORD: tap, vhost, vdpa, vfio, iommufd: numbers of descriptors, with ':' between two;
- * host: PCI address; mac.
+ * host: PCI address; path: of a socket; mac.
  */
 #include <jansson.h>
 

@@ -43,25 +43,41 @@ static void put_int(struct libscols_line *row, size_t column, const json_t *obj,
 		out_cellf(row, column, "%lld", (long long)n);
 }
 
+/* VFs are counted of these alone. */
+static bool is_pf(const json_t *uplink)
+{
+	const char *kind = out_str(uplink, "kind");
+
+	return kind && strcmp(kind, "pf") == 0;
+}
+
+static bool has_pf(const json_t *uplinks)
+{
+	const json_t *u;
+	size_t i;
+
+	json_array_foreach (uplinks, i, u) {
+		if (is_pf(u))
+			return true;
+	}
+	return false;
+}
+
 static void add_uplink(struct out_table *t, struct libscols_line *parent, const json_t *u)
 {
 	struct libscols_line *row = out_row(t, parent);
 	const char *link = out_str(u, "link"), *name = out_str(u, "name");
 	const char *kind = out_str(u, "kind");
-	bool is_pf = kind && strcmp(kind, "pf") == 0;
 
 	out_cell(row, COL_POOL, link ? link : name);
 	out_cell(row, COL_STATE, " ");
-	out_cell(row, COL_ADDRESS, is_pf || out_str(u, "pf") ? name : kind);
+	out_cell(row, COL_ADDRESS, out_str(u, "pf") ? name : kind);
 	put_int(row, COL_NUMA, u, "numaNode");
-	if (!is_pf) {
-		for (size_t c = COL_VFS; c <= COL_PLACEMENT; c++)
-			out_cell(row, c, " ");
-		return;
+	if (is_pf(u)) {
+		out_cellf(row, COL_VFS, "%lld of %lld", (long long)out_int(u, "vfs", 0),
+			  (long long)out_int(u, "totalVfs", 0));
+		put_int(row, COL_FREE, u, "free");
 	}
-	out_cellf(row, COL_VFS, "%lld of %lld", (long long)out_int(u, "vfs", 0),
-		  (long long)out_int(u, "totalVfs", 0));
-	put_int(row, COL_FREE, u, "free");
 	put_int(row, COL_USED, u, "used");
 	for (size_t c = COL_QUOTA; c <= COL_PLACEMENT; c++)
 		out_cell(row, c, " ");
@@ -91,8 +107,10 @@ static void add_pool(struct out_table *t, const json_t *pool)
 					    : OUT_GOOD);
 	out_cell(row, COL_ADDRESS, " ");
 	out_cell(row, COL_NUMA, " ");
-	out_cellf(row, COL_VFS, "%s", out_str(pool, "vfs") ? out_str(pool, "vfs") : "-");
-	put_int(row, COL_FREE, pool, "free");
+	if (has_pf(uplinks)) {
+		out_cell(row, COL_VFS, out_str(pool, "vfs"));
+		put_int(row, COL_FREE, pool, "free");
+	}
 	put_int(row, COL_USED, pool, "used");
 	put_int(row, COL_QUOTA, pool, "quota");
 	out_cell(row, COL_MODES, modes);

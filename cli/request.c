@@ -35,14 +35,14 @@ enum {
 static const struct argp_option options[] = {
 	{ "mode", KEY_MODE, "MODE[,MODE...]", 0,
 	  "How, the first that can (mode list); else the pool's", 0 },
-	{ "pool", KEY_POOL, "POOL", 0,
-	  "From where: a pool (pool list), or a PF's interface or address", 0 },
+	{ "pool", KEY_POOL, "POOL", 0, "From where: a pool (pool list), or an uplink of one", 0 },
 	{ "name", KEY_NAME, "NAME", 0, "The NIC's name; else the first free of net0, net1 ...", 0 },
 	{ "mac", KEY_MAC, "MAC", 0, "Its address; else one is made up and kept", 0 },
 	{ "vlan", KEY_VLAN, "ID", 0, "Its VLAN: 100, or \"100 qos 3 proto 802.1ad\"", 0 },
 	{ "no-fallback", KEY_NO_FALLBACK, NULL, 0, "The first mode or none", 0 },
 	{ "queues", KEY_QUEUES, "N", 0, "Pairs of queues, where the mode has them", 0 },
-	{ "model", KEY_MODEL, "MODEL", 0, "The guest's device: virtio, e1000, e1000e, vmxnet3", 0 },
+	{ "model", KEY_MODEL, "MODEL", 0, "What the guest sees: virtio, e1000, e1000e, vmxnet3",
+	  0 },
 	{ "mtu", KEY_MTU, "BYTES", 0, "Its MTU", 0 },
 	{ "trunk", KEY_TRUNK, "IDS", 0, "The VLANs that it may tag: 10,20-30", 0 },
 	{ "option", KEY_OPTION, "KEY=VALUE", 0, "For the mode: see mode list", 0 },
@@ -108,7 +108,7 @@ static void put_once(struct argp_state *state, struct request_args *a, const cha
 		     const char *value)
 {
 	once(state, option, json_object_get(a->params, option));
-	cli_put(a->params, option, value);
+	cli_put_address(a->params, option, value);
 }
 
 static void put_option(struct argp_state *state, struct request_args *a, const char *key,

@@ -114,21 +114,22 @@ static void print(const json_t *reply)
 int cmd_show(struct cli *cli, int argc, char **argv)
 {
 	static const struct argp argp = {
-		.args_doc = "VM/NAME\nVM NAME",
-		.doc = "Show one attachment, and what was done to the host for it.",
+		.args_doc = "VM [NAME]\nVM/NAME",
+		.doc = "Show one attachment, and what was done to the host for it.\v"
+		       "NAME may be left out where the guest has only one.",
 	};
 	_cleanup_json_ json_t *reply = NULL;
 	const char *arg[2];
 	json_t *target;
-	int r;
+	int r = EXIT_DONE;
 
 	cli_parse(cli, argc, argv, &argp, NULL, 1, 2, arg);
 	target = cli_target(arg[0], arg[1]);
-	if (!json_object_get(target, "name")) {
+	if (!json_object_get(target, "name"))
+		r = nics_only(cli, "show", target);
+	if (r) {
 		json_decref(target);
-		cli_complain("show: which NIC of %s? Give VM/NAME; vnetctl list shows them",
-			     arg[0]);
-		return EXIT_USAGE;
+		return cli_end(r);
 	}
 	r = cli_call(cli, "io.vnetd.Show", target, CLI_LOOK_MS, &reply);
 	if (r)

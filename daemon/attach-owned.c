@@ -20,6 +20,7 @@
 #include "daemon/attachment.h"
 #include "daemon/exec.h"
 #include "daemon/fault.h"
+#include "daemon/pool.h"
 #include "daemon/qmp-nic.h"
 #include "daemon/select.h"
 #include "lib/json.h"
@@ -104,6 +105,26 @@ int owned_watch(struct attachment *a, struct vnet_err *err)
 	return owner_watch(&a->owned->who.owner, a->owner->m->event, owner_ended, a, err);
 }
 
+static int on_settled(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct vnet_err err = a->cause;
+
+	(void)s;
+	(void)usec;
+	a->cause = VNET_ERR_INIT;
+	attachment_timer(a, 0, NULL);
+	a->owned->settled(a, err.code, &err);
+	return 0;
+}
+
+void owned_settle(struct attachment *a, const struct vnet_err *err, owned_settled_fn then)
+{
+	a->cause = *err;
+	a->owned->settled = then;
+	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
+}
+
 /* ---- the hand-over ---- */
 
 static void owned_fail(struct attachment *a, struct vnet_err *err)
@@ -156,20 +177,7 @@ static void plugged(struct attachment *a, int r, struct vnet_err *err)
 	}
 }
 
-static int on_settled(sd_event_source *s, uint64_t usec, void *user)
-{
-	struct attachment *a = user;
-	struct vnet_err err = a->cause;
-
-	(void)s;
-	(void)usec;
-	a->cause = VNET_ERR_INIT;
-	attachment_timer(a, 0, NULL);
-	plugged(a, err.code, &err);
-	return 0;
-}
-
-/* What came of a QMP attach. A process closes its sockets before it has ended. */
+/* What came of a QMP attach. */
 static void owned_plugged(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
@@ -180,8 +188,7 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 		plugged(a, r, err);
 		return;
 	}
-	a->cause = *err;
-	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
+	owned_settle(a, err, plugged);
 }
 
 static bool is_pci(const struct attachment *a)
@@ -212,9 +219,15 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 	if (options_get(a->v.how, "model", nic.model, sizeof(nic.model)) < 0 ||
 	    strcmp(nic.model, "virtio") == 0)
 		nic.model[0] = '\0';
+	if (a->v.kind == DL_SOCKET) {
+		snprintf(nic.socket, sizeof(nic.socket), "%.*s", QMP_NIC_SOCKET_MAX - 1,
+			 a->v.device);
+		nic.listens = exec_listens(&a->v);
+	}
 	if (is_pci(a) && !has_role(roles, "vfio"))
 		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
-	return qmp_nic_attach(a->owned->who.qmp, &nic, roles, fds, owned_plugged, a, err);
+	return qmp_nic_attach(a->owned->who.qmp, a->owner->m->event, &nic, roles, fds,
+			      owned_plugged, a, err);
 }
 
 static void give(struct attachment *a, const json_t *roles, struct vnet_fds *fds)
@@ -297,12 +310,21 @@ static json_t *what_json(const struct opens *o)
 	return json_pack("{s:o}", "what", what);
 }
 
+/* That of the knobs of what is opened: where one hangs, only such wait for it. */
+static const char *open_lane(const struct attachment *a, char buf[static PCI_ADDR_STR])
+{
+	if (is_pci(a))
+		return pci_addr_str(&a->v.pf, buf);
+	return a->v.kind == DL_CHARDEV ? "vdpa" : "net";
+}
+
 int owned_hand_over(struct attachment *a, struct vnet_err *err)
 {
 	struct vnet_fds none = VNET_FDS_INIT;
 	struct manager *m = a->owner->m;
 	struct delivery d;
 	struct opens opens = { 0 };
+	char lane[PCI_ADDR_STR];
 	int r = select_deliver(m, &a->v, NULL, &d, err);
 
 	if (r == 0)
@@ -310,12 +332,6 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 	if (r < 0)
 		return r;
 	attachment_set_delivery(a, &d);
-	if (a->v.kind == DL_SOCKET)
-		return vnet_err_set(err, -EOPNOTSUPP, VNET_E_FAILED,
-				    "mode %s: a vhost-user socket needs no vnetd without libvirt: "
-				    "give it to QEMU by -chardev socket,path=%s and -netdev "
-				    "vhost-user",
-				    a->v.mode, a->v.device);
 	r = attachment_set_state(a, AT_READY, "", err);
 	if (r == 0 && (r = fault_point("handover:before")) < 0)
 		vnet_err_errno(err, r, "fault point");
@@ -324,13 +340,13 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 					 err);
 	if (r < 0)
 		return r;
-	if (!opens.n) { /* QEMU opens its VFIO group by itself */
+	if (!opens.n) { /* QEMU opens its VFIO group, or the socket, by itself */
 		owned_opened(a, 0, NULL, &none, err);
 		return 0;
 	}
 	timing_switch(&a->timing, TIMING_KERNEL);
-	return workers_call_fds(m->workers, "net", "open", what_json(&opens), OPEN_DEADLINE_MS,
-				owned_opened, a, err);
+	return workers_call_fds(m->workers, open_lane(a, lane), "open", what_json(&opens),
+				OPEN_DEADLINE_MS, owned_opened, a, err);
 }
 
 /* ---- taking the request ---- */
@@ -374,6 +390,24 @@ static int choose_name(struct attachments *as, const struct vnet_request *r,
 	return vnet_err_set(err, -EDQUOT, VNET_E_LIMIT, "%s: no name netN is free", r->guest);
 }
 
+/* What QEMU says of its memory is part of what is asked: a mode may need to know. */
+static void on_memory(void *user, int r, int shared, struct vnet_err *err)
+{
+	struct attachment *a = user;
+
+	if (a->owned->deaf)
+		return;
+	if (r < 0) {
+		vnet_err_wrap(err, "attach %s", a->v.asked.guest);
+		attachment_reply(a, r, NULL, err);
+		attachment_drop(a);
+		return;
+	}
+	if (shared >= 0)
+		a->v.asked.memory = shared ? MEMORY_IS_SHARED : MEMORY_IS_PRIVATE;
+	attach_choose_now(a);
+}
+
 static void owned_begin(struct manager *m, struct waiter *w)
 {
 	struct owned *o = w->user;
@@ -397,17 +431,20 @@ static void owned_begin(struct manager *m, struct waiter *w)
 	a->v.vlan = w->request.vlan;
 	a->v.pid = o->who.owner.pid;
 	a->v.pid_start = (int64_t)o->who.owner.start_time;
+	a->v.uid = o->who.owner.uid;
 	a->v.state = AT_PREPARING;
 	a->reply = answer_plain;
 	a->reply_user = o;
 	a->timing = w->timing;
 	r = owned_watch(a, &err);
+	if (r == 0 && o->who.qmp)
+		r = qmp_nic_memory(o->who.qmp, on_memory, a, &err);
 	if (r < 0) {
 		attachment_reply(a, r, NULL, &err);
 		attachment_drop(a);
-		return;
+	} else if (!o->who.qmp) {
+		attach_choose_now(a);
 	}
-	attach_choose_now(a);
 }
 
 /* The waiter was refused: libvirt is not known in time. */
@@ -417,6 +454,28 @@ static void owned_refused(void *user, int r, json_t *result, struct vnet_err *er
 
 	answer_plain(o, r, result, err);
 	owned_free(o);
+}
+
+/* May it be given what a guest of libvirt's has in its XML, and nothing else tells of? What is
+ * put on an interface or a bridge is not. */
+static bool mode_needs_guests(struct manager *m, const char *mode)
+{
+	const struct vnet_plugin *p = plugins_find(m->plugins, mode);
+
+	return p &&
+	       p->candidates & (VNET_CANDIDATE_VF | VNET_CANDIDATE_NIC | VNET_CANDIDATE_MGMTDEV);
+}
+
+static bool needs_guests(struct manager *m, const struct vnet_request *r)
+{
+	const struct pool *pool = !r->n_modes && r->pool[0] ? pools_find(m->pools, r->pool) : NULL;
+	bool needs = !r->n_modes && !pool;
+
+	for (unsigned i = 0; i < r->n_modes; i++)
+		needs |= mode_needs_guests(m, r->modes[i]);
+	for (unsigned i = 0; pool && i < pool->set.n_modes; i++)
+		needs |= mode_needs_guests(m, pool->set.modes[i]);
+	return needs;
 }
 
 void attach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *who,
@@ -433,5 +492,5 @@ void attach_run_owned(struct manager *m, const struct vnet_request *r, struct at
 	o->who = *who;
 	o->reply = reply;
 	o->user = user;
-	attachments_serve_detach(m, r, owned_begin, owned_refused, o);
+	attachments_serve_exec(m, r, needs_guests(m, r), owned_begin, owned_refused, o);
 }

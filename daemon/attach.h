@@ -34,6 +34,10 @@ const struct vnet_attachment *attachments_at(const struct attachments *as, size_
 
 /* What the guests' side tells (domains.h): each may start or end something. */
 void attachments_guests_known(struct attachments *as);
+/* Something that requests wait for has changed. */
+void attachments_serve_waiting(struct attachments *as);
+/* The daemon serves: decide about what QEMUs without libvirt have, which waits for nobody. */
+void attachments_start(struct attachments *as);
 void attachments_guest_changed(struct attachments *as, const char *uuid);
 void attachments_guest_stopped(struct attachments *as, const char *uuid);
 void attachments_device_removed(struct attachments *as, const char *uuid, const char *alias);

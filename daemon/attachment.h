@@ -31,12 +31,16 @@
 #define CLOSE_RETRY_MSEC 500
 #define CLOSE_RETRIES 40
 
+struct attachment;
+typedef void (*owned_settled_fn)(struct attachment *a, int r, struct vnet_err *err);
+
 /* Of an attachment that a QEMU without libvirt has (attach-owned.c). */
 struct owned {
 	struct attach_owner who;
 	reply_fds_fn reply; /* NULL: answered */
 	void *user;
 	json_t *roles;
+	owned_settled_fn settled;
 	bool deaf; /* what comes of a monitor's commands is nobody's matter any more */
 };
 
@@ -87,6 +91,8 @@ struct waiter {
 	sd_event_source *timer;
 	waiter_fn go;
 	bool rereads; /* waits for what libvirt says of this one guest */
+	bool owned;   /* for a QEMU without libvirt */
+	bool guests;  /* owned: it may meet what guests of libvirt's have */
 	bool detaches;
 	struct timing timing;
 	struct vnet_request request; /* attach, why, plan; detach: guest and name */
@@ -102,6 +108,9 @@ struct attachments {
 	struct waiter *waiters;
 	bool deciding, decided; /* about what was loaded, once */
 	bool reconciled;	/* and guests' NICs were adopted: requests may be served */
+	/* The same of those that a QEMU without libvirt has, which need no libvirt. */
+	bool owned_deciding, owned_decided, owned_reconciled;
+	sd_event_source *owned_releases;
 	unsigned old_tries;
 	sd_event_source *old_workers;  /* looks again whether they are done */
 	sd_event_source *releases;     /* ends the wait for what is taken back at first */
@@ -133,6 +142,10 @@ void attachment_timer(struct attachment *a, uint64_t msec, sd_event_time_handler
  * decided; or answers, after a while, that they are not. */
 void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 		       reply_fn reply, void *user);
+/* For a QEMU without libvirt: where @guests, the guests are waited for too, but not where
+ * there is no libvirt. */
+void attachments_serve_exec(struct manager *m, const struct vnet_request *r, bool guests,
+			    waiter_fn go, reply_fn reply, void *user);
 /* The same of a detach, which asks libvirt itself about the guest. */
 void attachments_serve_detach(struct manager *m, const struct vnet_request *r, waiter_fn go,
 			      reply_fn reply, void *user);
@@ -152,6 +165,11 @@ void attachment_detach(struct attachment *a);
 /* Ask the guest to let go of it, then release; answers as a detach does, or with
  * a->cause where that is set. */
 void attachment_give_back(struct attachment *a);
+
+/* How a detach ends that is not over, of a guest of libvirt's or not: it stays detaching, and
+ * goes back when the guest lets go or ends; or the guest keeps it. The waiting client is told. */
+void attachment_stays_detaching(struct attachment *a, const char *why);
+void attachment_kept(struct attachment *a, struct vnet_err *err);
 
 /* ---- came-back.c ---- */
 /* A whole NIC was taken back: find out what the host has of it now, and say so in the log
@@ -200,6 +218,9 @@ void owned_hang_up(struct owned *o);
 /* The knobs are turned: open what its process is given, and give it. */
 int owned_hand_over(struct attachment *a, struct vnet_err *err);
 int owned_watch(struct attachment *a, struct vnet_err *err);
+/* A process closes its sockets before it has ended: @then is told @err when its end, if it is
+ * that, has been seen. */
+void owned_settle(struct attachment *a, const struct vnet_err *err, owned_settled_fn then);
 /* Of a state file: -ESRCH where that process has ended. */
 int owned_load(struct attachment *a);
 void owned_reconcile(struct attachment *a);
@@ -255,6 +276,8 @@ int reconcile_load(struct attachments *as, struct vnet_err *err);
  * workers of an earlier vnetd still write; attachments_guests_known() is called
  * again when they are done. */
 bool reconcile_guests(struct attachments *as);
+/* Decide about those that a QEMU without libvirt has, as soon as no worker of before writes. */
+void reconcile_owned(struct attachments *as);
 /* A release has ended, one way or the other. */
 void reconcile_released(struct attachments *as);
 /* About one whose hand-over nobody has confirmed. */

@@ -11,10 +11,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/aside.h"
 #include "daemon/bind-priv.h"
 #include "daemon/inventory.h"
 #include "daemon/messages.h"
+#include "daemon/state-file.h"
 #include "lib/file.h"
 #include "lib/log.h"
 

@@ -6,7 +6,6 @@
  */
 #include "daemon/bind.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +13,13 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/aside.h"
 #include "daemon/bind-priv.h"
 #include "daemon/inventory.h"
+#include "daemon/state-file.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define STATE_VERSION 1
-#define STATE_FILE_MAX 2048
 #define BIND_FILE_MAX (PCI_ADDR_STR + 8)
 #define OLD_WORKERS_MSEC 200
 #define OLD_WORKERS_TRIES 150
@@ -120,15 +117,8 @@ int bind_set_state(struct bind *b, enum bind_state state, struct vnet_err *err)
 static int load_fields(const json_t *j, struct bind *ret, struct vnet_err *err)
 {
 	char addr[PCI_ADDR_STR], state[16];
-	int64_t version;
 	int r;
 
-	if ((r = json_get_int(j, "version", 1, INT64_MAX, &version, err)) < 0)
-		return r;
-	if (version > STATE_VERSION)
-		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
-				    "it was written by a newer vnetd (version %lld)",
-				    (long long)version);
 	if ((r = json_get_str(j, "address", addr, sizeof(addr), err)) < 0 ||
 	    (r = json_get_str(j, "state", state, sizeof(state), err)) < 0 ||
 	    (r = json_get_str(j, "found", ret->found, sizeof(ret->found), err)) < 0 ||
@@ -140,57 +130,22 @@ static int load_fields(const json_t *j, struct bind *ret, struct vnet_err *err)
 	return 0;
 }
 
-static int load_record(struct binds *bs, const char *file, struct vnet_err *err)
+static int load_record(void *user, const char *file, struct vnet_err *err)
 {
-	char text[STATE_FILE_MAX], own[BIND_FILE_MAX];
+	struct binds *bs = user;
 	_cleanup_json_ json_t *j = NULL;
 	struct bind read = { 0 }, *b;
-	ssize_t n = file_read_at(bs->dirfd, file, text, sizeof(text));
+	char own[BIND_FILE_MAX];
 	int r;
 
-	if (n < 0)
-		return vnet_err_errno(err, (int)n, "read it");
-	j = json_loads(text, 0, NULL);
-	if (!j)
-		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED, "it is no JSON (torn or empty)");
-	r = load_fields(j, &read, err);
-	if (r < 0)
+	if ((r = state_read(bs->dirfd, file, &j, err)) < 0 || (r = load_fields(j, &read, err)) < 0)
 		return r;
 	bind_file(&read, own);
-	if (strcmp(own, file) != 0)
-		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
-				    "what it holds goes into %s, not into this file", own);
-	r = bind_new(bs, &read.addr, &b, err);
-	if (r < 0)
+	if ((r = state_read_own(file, own, err)) < 0 || (r = bind_new(bs, &read.addr, &b, err)) < 0)
 		return r;
 	b->state = read.state;
 	memcpy(b->found, read.found, sizeof(b->found));
 	memcpy(b->driver, read.driver, sizeof(b->driver));
-	return 0;
-}
-
-static int is_json(const struct dirent *d)
-{
-	size_t n = strlen(d->d_name);
-
-	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".json") == 0;
-}
-
-static int load(struct binds *bs, struct vnet_err *err)
-{
-	struct dirent **list = NULL;
-	int n = scandirat(bs->dirfd, ".", &list, is_json, alphasort);
-
-	if (n < 0)
-		return vnet_err_errno(err, -errno, "read the records of binds");
-	for (int i = 0; i < n; i++) {
-		struct vnet_err why = VNET_ERR_INIT;
-
-		if (load_record(bs, list[i]->d_name, &why) < 0)
-			state_aside(bs->dirfd, list[i]->d_name, &why);
-		free(list[i]);
-	}
-	free(list);
 	return 0;
 }
 
@@ -219,8 +174,8 @@ int binds_new(struct binds **ret, struct manager *m, struct vnet_err *err)
 	bs->m = m;
 	bs->dirfd = -1;
 	r = file_opendir_at(m->runtime_fd, "bind", 0700, &bs->dirfd, err);
-	if (r == 0)
-		r = load(bs, err);
+	if (r == 0 && (r = state_load(bs->dirfd, load_record, bs, err)) < 0)
+		vnet_err_wrap(err, "records of binds");
 	if (r == 0) {
 		r = sd_event_add_time_relative(m->event, &bs->settle, CLOCK_MONOTONIC, 0, 0,
 					       on_settle, bs);

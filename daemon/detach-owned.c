@@ -22,46 +22,29 @@ static void settled(struct attachment *a, int r, struct vnet_err *err)
 		return;
 	}
 	if (r == -EINPROGRESS) {
+		attachment_stays_detaching(a, err->text);
+	} else if (r == -ENOTEMPTY || r == -EPIPE || r == -ETIMEDOUT) {
+		/* Out of the guest and still QEMU's; or nobody has said. */
+		if (r != -ENOTEMPTY)
+			vnet_err_wrap(err, "whether the guest lets go of it is not known");
 		attachment_enter(a, AT_DETACHING, "%s", err->text);
-		attachment_reply(a, 0,
-				 json_pack("{s:o,s:b,s:s++,s:[]}", "attachment",
-					   model_attachment_to_json(&a->v), "done", 0, "text",
-					   attachment_id(a, id), " stays detaching: ", err->text,
-					   "residue"),
-				 err);
-		return;
+		vnet_err_wrap(err, "detach %s", attachment_id(a, id));
+		attachment_reply(a, r, NULL, err);
+	} else {
+		attachment_kept(a, err);
 	}
-	attachment_enter(a, AT_IN_USE, "%s", "");
-	vnet_err_wrap(err, "detach %s: the guest keeps it", attachment_id(a, id));
-	attachment_reply(a, r, NULL, err);
 }
 
-static int on_settled(sd_event_source *s, uint64_t usec, void *user)
-{
-	struct attachment *a = user;
-	struct vnet_err err = a->cause;
-
-	(void)s;
-	(void)usec;
-	a->cause = VNET_ERR_INIT;
-	attachment_timer(a, 0, NULL);
-	settled(a, err.code, &err);
-	return 0;
-}
-
-/* A process closes its sockets before it has ended. */
 static void detached(void *user, int r, struct vnet_err *err)
 {
 	struct attachment *a = user;
 
 	if (a->owned->deaf)
 		return;
-	if (r != -EPIPE) {
+	if (r == -EPIPE || r == -ENOTEMPTY)
+		owned_settle(a, err, settled);
+	else
 		settled(a, r, err);
-		return;
-	}
-	a->cause = *err;
-	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
 }
 
 static struct attachment *find(struct attachments *as, const struct vnet_request *r,

@@ -22,6 +22,7 @@ struct domains {
 	void *user;
 
 	bool connected;
+	bool absent; /* nobody is there to connect to */
 	enum domains_known known;
 	char why[VNET_ERR_TEXT_MAX];
 

@@ -300,6 +300,7 @@ static void sink_connected(void *user)
 	struct domains *d = user;
 
 	d->connected = true;
+	d->absent = false;
 	snprintf(d->why, sizeof(d->why), "%s: the guests are being read", d->backend->name);
 	if (d->list == LIST_ASKED)
 		d->list_again = true;
@@ -307,9 +308,8 @@ static void sink_connected(void *user)
 		list_start(d);
 }
 
-static void sink_disconnected(void *user, const char *why)
+static void disconnected(struct domains *d, const char *why)
 {
-	struct domains *d = user;
 	bool was = d->connected;
 
 	d->connected = false;
@@ -326,6 +326,25 @@ static void sink_disconnected(void *user, const char *why)
 	}
 	if (was)
 		d->events.lost(d->user);
+}
+
+static void sink_disconnected(void *user, const char *why)
+{
+	struct domains *d = user;
+
+	d->absent = false;
+	disconnected(d, why);
+}
+
+static void sink_absent(void *user, const char *why)
+{
+	struct domains *d = user;
+	bool was = d->absent;
+
+	d->absent = true;
+	disconnected(d, why);
+	if (!was)
+		d->events.absent(d->user);
 }
 
 /* What became of the table by a read of one guest. */
@@ -489,6 +508,11 @@ enum domains_known domains_known(const struct domains *d)
 	return d->known;
 }
 
+bool domains_absent(const struct domains *d)
+{
+	return d->absent;
+}
+
 const char *domains_why_unknown(const struct domains *d)
 {
 	return d->why;
@@ -502,6 +526,7 @@ int domains_new(struct domains **ret, sd_event *event, const struct domains_back
 	struct domains_sink sink = {
 		.connected = sink_connected,
 		.disconnected = sink_disconnected,
+		.absent = sink_absent,
 		.finished = sink_finished,
 		.event_changed = sink_changed,
 		.event_removed = sink_removed,

@@ -86,6 +86,7 @@ struct domains;
 struct domains_events {
 	void (*known)(void *user); /* the whole list was (re)read */
 	void (*lost)(void *user);
+	void (*absent)(void *user);		       /* domains_absent() has become true */
 	void (*changed)(void *user, const char *uuid); /* one guest re-read, started, defined ... */
 	void (*device_removed)(void *user, const char *uuid, const char *alias);
 	void (*removal_failed)(void *user, const char *uuid, const char *alias);
@@ -102,6 +103,8 @@ int domains_new(struct domains **ret, sd_event *event, const struct domains_back
 struct domains *domains_free(struct domains *d);
 
 enum domains_known domains_known(const struct domains *d);
+/* No libvirt listens on this host: nobody is there who could tell of guests. */
+bool domains_absent(const struct domains *d);
 const char *domains_why_unknown(const struct domains *d); /* "libvirt: ...", never NULL */
 /* By name or UUID; NULL when there is none. Valid until the loop runs again. */
 const struct guest *domains_find(const struct domains *d, const char *name_or_uuid);
@@ -184,6 +187,8 @@ struct domains_request {
 struct domains_sink {
 	void (*connected)(void *user); /* (re)connected: domains.c asks READ_ALL */
 	void (*disconnected)(void *user, const char *why); /* "libvirt: ..." */
+	/* The same, and there is nobody to connect to: no libvirt listens on this host. */
+	void (*absent)(void *user, const char *why);
 	void (*finished)(void *user, struct domains_request *req);
 	void (*event_changed)(void *user, const char *uuid); /* domains.c asks READ */
 	void (*event_removed)(void *user, const char *uuid, const char *alias);

@@ -66,6 +66,28 @@ static void put_played(json_t *list, const struct vnet_attachment *a, unsigned q
 	    a->name, more, host_mtu);
 }
 
+bool exec_listens(const struct vnet_attachment *a)
+{
+	char role[OPTION_VALUE_MAX];
+
+	return options_get(a->how, "role", role, sizeof(role)) > 0 && strcmp(role, "server") == 0;
+}
+
+static void put_socket(json_t *list, const struct vnet_attachment *a)
+{
+	unsigned queues = (unsigned)options_get_number(a->how, "queues", 1, 256, 1);
+	char more[32] = "";
+
+	if (queues > 1)
+		snprintf(more, sizeof(more), ",queues=%u", queues);
+	put(list, "-chardev");
+	put(list, "socket,id=vnetd-%s,path=@%s.path%s", a->name, a->name,
+	    exec_listens(a) ? ",server=on,wait=off" : "");
+	put(list, "-netdev");
+	put(list, "vhost-user,id=vnetd-%s,chardev=vnetd-%s%s", a->name, a->name, more);
+	put_played(list, a, queues);
+}
+
 static json_t *arguments(const struct vnet_attachment *a, const json_t *roles, const char *host)
 {
 	const char *n = a->name;
@@ -91,6 +113,8 @@ static json_t *arguments(const struct vnet_attachment *a, const json_t *roles, c
 		put(list, "iommufd,id=vnetd-%s-iommufd,fd=@%s.iommufd", n, n);
 		put(list, "-device");
 		put(list, "vfio-pci,id=vnetd-%s,iommufd=vnetd-%s-iommufd,fd=@%s.vfio", n, n, n);
+	} else if (a->kind == DL_SOCKET) {
+		put_socket(list, a);
 	} else if (host) {
 		put(list, "-device");
 		put(list, "vfio-pci,id=vnetd-%s,host=@%s.host", n, n);
@@ -111,6 +135,7 @@ void exec_put_arguments(json_t *reply, const struct vnet_attachment *a, const js
 						     "index", (json_int_t)i));
 	json_put_str(values, "mac", mac_str(&a->mac, mac));
 	json_put_str(values, "host", host);
+	json_put_str(values, "path", a->kind == DL_SOCKET ? a->device : NULL);
 	json_put(reply, "fds", fds);
 	json_put(reply, "values", values);
 	json_put(reply, "arguments", arguments(a, roles, host));
@@ -131,15 +156,29 @@ static int check_scope(const struct vnet_request *r, struct vnet_err *err)
 	return err->code;
 }
 
+/* What the caller says of the QEMU that it will be. */
+static int read_memory(const struct call *c, struct vnet_request *r, struct vnet_err *err)
+{
+	const json_t *said = json_object_get(call_parameters(c), "sharedMemory");
+	bool shared = false;
+	int res = json_get_bool_opt(call_parameters(c), "sharedMemory", &shared, err);
+
+	if (res == 0 && json_is_boolean(said))
+		r->memory = shared ? MEMORY_IS_SHARED : MEMORY_IS_PRIVATE;
+	return res;
+}
+
 void exec_run(struct manager *m, const struct vnet_request *r, struct call *c)
 {
 	struct attach_owner o = { .owner = OWNER_INIT };
 	struct vnet_err err = VNET_ERR_INIT;
+	struct vnet_request mine = *r;
 
-	if (check_scope(r, &err) < 0 || call_owner(c, &o.owner, &err) < 0)
+	if (check_scope(r, &err) < 0 || read_memory(c, &mine, &err) < 0 ||
+	    call_owner(c, &o.owner, &err) < 0)
 		call_error(c, &err, NULL);
 	else
-		attach_run_owned(m, r, &o, call_done_fds, c);
+		attach_run_owned(m, &mine, &o, call_done_fds, c);
 }
 
 /* The QEMU behind the socket that came with the call. */

@@ -34,4 +34,6 @@ void exec_detach_qmp(struct manager *m, const struct vnet_request *r, struct cal
  * order of the descriptors; @host: PCI address that QEMU opens by itself, or NULL. */
 void exec_put_arguments(json_t *reply, const struct vnet_attachment *a, const json_t *roles,
 			const char *host);
+/* Of a vhost-user socket: does QEMU make it, and wait there? Else it connects to it. */
+bool exec_listens(const struct vnet_attachment *a);
 #endif

@@ -19,7 +19,7 @@ static const struct {
 	int code;
 } errnos[] = {
 	{ "EIO", EIO },	    { "EBUSY", EBUSY },	  { "EINVAL", EINVAL }, { "ENODEV", ENODEV },
-	{ "EPERM", EPERM }, { "ENOMEM", ENOMEM }, { "EAGAIN", EAGAIN },
+	{ "EPERM", EPERM }, { "ENOMEM", ENOMEM }, { "EAGAIN", EAGAIN }, { "EMFILE", EMFILE },
 };
 
 /* Where the test writes its wish; the test build alone has this state. */

@@ -11,9 +11,8 @@
 
 #include "daemon/inventory.h"
 #include "daemon/manager.h"
+#include "daemon/state-file.h"
 #include "lib/json.h"
-
-#define ASIDE ".unreadable" /* what reconcile.c adds to a file's name */
 
 static void add_stale(json_t *a, const char *kind, const char *object, const char *text)
 {
@@ -52,9 +51,7 @@ static void add_vfs(json_t *a, const struct manager *m)
 
 static int is_aside(const struct dirent *d)
 {
-	size_t n = strlen(d->d_name), len = strlen(ASIDE);
-
-	return n > len && strcmp(d->d_name + n - len, ASIDE) == 0;
+	return state_is_aside(d->d_name);
 }
 
 /* State and journals that said nothing sensible: what they knew is not undone. */
@@ -68,7 +65,7 @@ static void add_files(json_t *a, const struct manager *m, const char *dir)
 
 		snprintf(object, sizeof(object), "%s/%s", dir, list[i]->d_name);
 		add_stale(a, "unreadable-file", object,
-			  "kept aside at a start: what it knew of an attachment is not undone");
+			  "kept aside at a start: what it knew is not undone");
 		free(list[i]);
 	}
 	free(list);
@@ -76,12 +73,14 @@ static void add_files(json_t *a, const struct manager *m, const char *dir)
 
 json_t *inventory_stale_json(const struct manager *m)
 {
+	static const char *const folders[] = { "attachments", "bind",  "bind/journal",
+					       "journal",     "pools", "pools/journal" };
 	json_t *a = json_array();
 
 	/* in the order of the objects: addresses begin with a digit */
 	add_vfs(a, m);
-	add_files(a, m, "attachments");
-	add_files(a, m, "journal");
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		add_files(a, m, folders[i]);
 	return a;
 }
 

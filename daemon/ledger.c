@@ -15,11 +15,10 @@
 
 #include "daemon/attachment.h"
 #include "daemon/messages.h"
+#include "daemon/state-file.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
-
-#define STATE_VERSION 1
 
 int attachments_new(struct attachments **ret, struct manager *m, struct vnet_err *err)
 {
@@ -93,7 +92,7 @@ static void waiter_refuse(struct waiter *w)
 				 "libvirt has not answered about guest %s for %d s: it may be "
 				 "starting or stopping (virsh domstate %s): try again later",
 				 w->request.guest, KNOWN_WAIT_SEC, w->request.guest);
-	else if (domains_known(d) == DOMAINS_KNOWN)
+	else if (domains_known(d) == DOMAINS_KNOWN || (w->owned && !w->owner->owned_reconciled))
 		r = vnet_err_set(&err, -EAGAIN, VNET_E_UNAVAILABLE,
 				 "vnetd was started just now and does not know yet what became of "
 				 "what was under way before%s: try again later",
@@ -118,6 +117,7 @@ struct attachments *attachments_free(struct attachments *as)
 		return NULL;
 	sd_event_source_disable_unref(as->old_workers);
 	sd_event_source_disable_unref(as->releases);
+	sd_event_source_disable_unref(as->owned_releases);
 	hooks_free(as);
 	while ((w = as->waiters)) {
 		as->waiters = w->next;
@@ -401,12 +401,25 @@ static bool ask_first(struct domains *d, struct waiter *w)
 	return w->rereads;
 }
 
+/* What is known is enough for it. */
+static bool may_go(const struct waiter *w)
+{
+	const struct attachments *as = w->owner;
+	const struct domains *d = as->m->domains;
+	bool known = domains_known(d) == DOMAINS_KNOWN && as->reconciled;
+
+	if (!w->owned)
+		return known;
+	return as->owned_reconciled && (known || !w->guests || domains_absent(d));
+}
+
 static void when_known(struct attachments *as, struct waiter *w)
 {
 	struct domains *d = as->m->domains;
+	bool ask = !w->owned || (w->guests && domains_known(d) == DOMAINS_KNOWN);
 
 	w->owner = as;
-	if (domains_known(d) == DOMAINS_KNOWN && as->reconciled && !ask_first(d, w)) {
+	if (may_go(w) && !(ask && ask_first(d, w))) {
 		w->go(as->m, w);
 		waiter_free(w);
 		return;
@@ -421,8 +434,8 @@ static void when_known(struct attachments *as, struct waiter *w)
 	as->waiters = w;
 }
 
-static void serve(struct manager *m, const struct vnet_request *r, waiter_fn go, bool detaches,
-		  reply_fn reply, void *user)
+static void serve(struct manager *m, const struct vnet_request *r, const struct waiter *like,
+		  waiter_fn go, reply_fn reply, void *user)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	struct waiter *w = calloc(1, sizeof(*w));
@@ -431,8 +444,8 @@ static void serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 		reply(user, vnet_err_errno(&err, -ENOMEM, "serve a request"), NULL, &err);
 		return;
 	}
+	*w = *like;
 	w->go = go;
-	w->detaches = detaches;
 	w->request = *r;
 	w->reply = reply;
 	w->user = user;
@@ -444,25 +457,46 @@ static void serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 		       reply_fn reply, void *user)
 {
-	serve(m, r, go, false, reply, user);
+	serve(m, r, &(struct waiter){ 0 }, go, reply, user);
+}
+
+void attachments_serve_exec(struct manager *m, const struct vnet_request *r, bool guests,
+			    waiter_fn go, reply_fn reply, void *user)
+{
+	serve(m, r, &(struct waiter){ .owned = true, .guests = guests }, go, reply, user);
 }
 
 void attachments_serve_detach(struct manager *m, const struct vnet_request *r, waiter_fn go,
 			      reply_fn reply, void *user)
 {
-	serve(m, r, go, true, reply, user);
+	serve(m, r, &(struct waiter){ .detaches = true }, go, reply, user);
+}
+
+void attachments_start(struct attachments *as)
+{
+	reconcile_owned(as);
+}
+
+void attachments_serve_waiting(struct attachments *as)
+{
+	struct waiter *w = as->waiters;
+
+	/* From the first again: what one does may have others served, or refused. */
+	while (w) {
+		if (!may_go(w)) {
+			w = w->next;
+			continue;
+		}
+		waiter_take(w);
+		w->go(as->m, w);
+		waiter_free(w);
+		w = as->waiters;
+	}
 }
 
 void attachments_guests_known(struct attachments *as)
 {
-	struct waiter *w;
-
 	/* Lost again meanwhile: the waiters' own timers say so. */
-	if (!reconcile_guests(as) || domains_known(as->m->domains) != DOMAINS_KNOWN)
-		return;
-	while ((w = as->waiters)) {
-		as->waiters = w->next;
-		w->go(as->m, w);
-		waiter_free(w);
-	}
+	if (reconcile_guests(as))
+		attachments_serve_waiting(as);
 }

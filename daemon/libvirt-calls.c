@@ -68,6 +68,14 @@ static int code_of(const virError *e, virConnectPtr conn)
 	}
 }
 
+bool libvirt_is_absent(void)
+{
+	const virError *e = virGetLastError();
+
+	return e && e->code == VIR_ERR_SYSTEM_ERROR && e->domain == VIR_FROM_RPC &&
+	       e->int1 == ENOENT;
+}
+
 /* What libvirt's last call in this thread failed with. */
 int libvirt_says(struct vnet_err *err, virConnectPtr conn, const char *what, const char *object)
 {
@@ -219,6 +227,11 @@ static void add_remedy(struct vnet_err *err)
 		remedy = ": the guest has no PCIe port left: add <controller type='pci' "
 			 "model='pcie-root-port'/> to its configuration (virsh edit) and start it "
 			 "again, or detach a device";
+	/* libvirt passes what it has opened, and the kernel asks the receiver's profile. */
+	else if (strstr(err->text, "No file descriptor supplied via SCM_RIGHTS"))
+		remedy = ": what confines QEMU (AppArmor) keeps the node from it: the rule in "
+			 "/etc/apparmor.d/abstractions/libvirt-qemu.d/vnetd allows it to guests "
+			 "that are started after it is there";
 	if (remedy)
 		snprintf(err->text + n, sizeof(err->text) - n, "%s", remedy);
 }

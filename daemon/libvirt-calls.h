@@ -12,6 +12,8 @@ struct _virConnect; /* libvirt's name for it */
  * libvirt may be called in between, virDomainGetName() neither: it would clear it. */
 int libvirt_says(struct vnet_err *err, struct _virConnect *conn, const char *what,
 		 const char *object);
+/* The same call was a connect: is there no socket to connect to? */
+bool libvirt_is_absent(void);
 /* Does what @c says, all but reading the guest. */
 void libvirt_act(struct _virConnect *conn, struct call *c);
 int libvirt_read(struct _virConnect *conn, const char *uuid, struct guest *ret,

@@ -358,6 +358,10 @@ static void deliver(struct threads *t, struct report *r)
 		t->connected = false;
 		sink->disconnected(sink->user, r->text);
 		return;
+	case REPORT_ABSENT:
+		t->connected = false;
+		sink->absent(sink->user, r->text);
+		return;
 	case REPORT_CHANGED:
 		sink->event_changed(sink->user, r->uuid);
 		return;

@@ -56,6 +56,7 @@ enum report_kind {
 	REPORT_CALL, /* internal */
 	REPORT_CONNECTED,
 	REPORT_DISCONNECTED, /* text: why */
+	REPORT_ABSENT,	     /* the same: nobody listens */
 	REPORT_CHANGED,
 	REPORT_REMOVED, /* text: alias, also of the next one */
 	REPORT_REMOVAL_FAILED,

@@ -224,9 +224,10 @@ static void link_close(struct link *l)
 	*l = (struct link){ 0 };
 }
 
-static int link_open(struct libvirt *lv, struct link *l, struct vnet_err *err)
+static int link_open(struct libvirt *lv, struct link *l, bool *ret_absent, struct vnet_err *err)
 {
 	*l = (struct link){ .conn = virConnectOpen(lv->uri) };
+	*ret_absent = !l->conn && libvirt_is_absent();
 	if (!l->conn)
 		return libvirt_says(err, NULL, "connect to", lv->uri);
 	if (virConnectRegisterCloseCallback(l->conn, on_close, lv, NULL) < 0)
@@ -292,17 +293,19 @@ static void connect_thread(void *user)
 	unsigned backoff = BACKOFF_MIN_SEC, wait;
 	struct vnet_err err;
 	struct link l;
+	bool absent;
 
 	do {
 		wait = backoff;
-		if (link_open(lv, &l, &err) == 0) {
+		if (link_open(lv, &l, &absent, &err) == 0) {
 			lend(lv, l.conn);
 			threads_report(lv->threads, REPORT_CONNECTED, "", "");
 			wait_for(lv, 0);
 			threads_report(lv->threads, REPORT_DISCONNECTED, "", lend(lv, NULL));
 			backoff = wait = BACKOFF_MIN_SEC;
 		} else {
-			threads_report(lv->threads, REPORT_DISCONNECTED, "", err.text);
+			threads_report(lv->threads, absent ? REPORT_ABSENT : REPORT_DISCONNECTED,
+				       "", err.text);
 			lend(lv, NULL);
 			backoff = backoff * 2 > BACKOFF_MAX_SEC ? BACKOFF_MAX_SEC : backoff * 2;
 		}

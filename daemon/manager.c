@@ -48,6 +48,13 @@ static void on_lost(void *user)
 		  domains_why_unknown(m->domains));
 }
 
+static void on_absent(void *user)
+{
+	struct manager *m = user;
+
+	attachments_serve_waiting(m->attachments);
+}
+
 static void on_changed(void *user, const char *uuid)
 {
 	struct manager *m = user;
@@ -79,6 +86,7 @@ static void on_stopped(void *user, const char *uuid)
 static const struct domains_events domains_events = {
 	.known = on_known,
 	.lost = on_lost,
+	.absent = on_absent,
 	.changed = on_changed,
 	.device_removed = on_removed,
 	.removal_failed = on_removal_failed,
@@ -226,6 +234,7 @@ int manager_run(struct manager *m, struct vnet_err *err)
 	int r;
 
 	log_info(NULL, "vnetd " VNET_VERSION " serves");
+	attachments_start(m->attachments);
 	if (pool_start_needed(m->start)) {
 		sd_notify(0, "STATUS=making the pools");
 		pool_start_run(m->start, (unsigned)m->conf->start_wait_sec, on_ready, m);

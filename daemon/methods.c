@@ -21,8 +21,8 @@ static const char *const request_fields[] = { "guest", "name",	"modes",   "pool"
 static const char *const detach_fields[] = { "guest", "name", "scope", "qmp", NULL };
 static const char *const attach_fields[] = { "guest", "name",	 "modes",    "pool", "mac", "vlan",
 					     "scope", "options", "fallback", "qmp",  NULL };
-static const char *const exec_fields[] = { "guest", "name",    "modes",	   "pool", "mac",
-					   "vlan",  "options", "fallback", NULL };
+static const char *const exec_fields[] = { "guest", "name",    "modes",	   "pool",	   "mac",
+					   "vlan",  "options", "fallback", "sharedMemory", NULL };
 static const char *const hook_fields[] = { "object", "operation", "subOperation",
 					   "extra",  "xml",	  NULL };
 static const char *const bind_fields[] = { "address", "driver", NULL };
@@ -128,7 +128,8 @@ static void run_request(struct manager *m, const struct method *method, struct c
 	bool qmp = false;
 	int r = is_qmp(method, c, &qmp, &err);
 
-	json_object_del(wish, "qmp"); /* how, not what */
+	json_object_del(wish, "qmp"); /* how, not what; and whose guest it is */
+	json_object_del(wish, "sharedMemory");
 	if (r == 0)
 		r = model_request_from_json(wish, &request, &err);
 	if (r < 0) {

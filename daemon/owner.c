@@ -29,6 +29,7 @@
 #define SO_PEERPIDFD 77
 #endif
 #define STAT_MAX 1024
+#define STATUS_LINE_MAX 256
 #define START_TIME_FIELD 22
 #define USEC_PER_SEC UINT64_C(1000000)
 
@@ -67,6 +68,29 @@ static int read_stat(pid_t pid, uint64_t *ret_start, char comm[static OWNER_COMM
 	return n < 0 ? (int)n : parse_stat(text, ret_start, comm);
 }
 
+/* Its fsuid, the last of the line "Uid:": real, effective, saved, for files. */
+static int read_uid(pid_t pid, uid_t *ret)
+{
+	char path[32], line[STATUS_LINE_MAX];
+	int r = -EBADMSG;
+	unsigned uid;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	/* A line that is longer, the groups', is read as several. */
+	while (r < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Uid: %*u %*u %*u %u", &uid) != 1)
+			continue;
+		*ret = uid;
+		r = 0;
+	}
+	fclose(f);
+	return r;
+}
+
 /* A pidfd becomes readable with the end of the process, its last thread's. */
 static bool has_ended(int pidfd)
 {
@@ -86,13 +110,16 @@ static int owner_open(struct owner *ret, pid_t pid, int pidfd, struct vnet_err *
 	_cleanup_close_ int fd = pidfd;
 	uint64_t start = 0;
 	char comm[OWNER_COMM_MAX];
+	uid_t uid = 0;
 	int r = read_stat(pid, &start, comm);
 
+	if (r == 0)
+		r = read_uid(pid, &uid);
 	if (has_ended(fd)) /* then what was read is somebody else's, or nobody's */
 		return gone(pid, err);
 	if (r < 0)
-		return vnet_err_errno(err, r, "read /proc/%d/stat", (int)pid);
-	*ret = (struct owner){ .pid = pid, .start_time = start, .pidfd = take_fd(&fd) };
+		return vnet_err_errno(err, r, "read /proc/%d", (int)pid);
+	*ret = (struct owner){ .pid = pid, .start_time = start, .uid = uid, .pidfd = take_fd(&fd) };
 	memcpy(ret->comm, comm, sizeof(comm));
 	return 0;
 }

@@ -23,6 +23,7 @@ struct owner {
 	pid_t pid;
 	uint64_t start_time;	   /* field 22 of /proc/PID/stat: clock ticks since boot */
 	int pidfd;		   /* -1: none */
+	uid_t uid;		   /* by whose rights it opened files when it was opened itself */
 	char comm[OWNER_COMM_MAX]; /* when it was looked at last */
 	sd_event_source *end;
 };

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/aside.h"
 #include "daemon/attach.h"
 #include "daemon/manager.h"
 #include "daemon/pool-priv.h"
 #include "daemon/pool-start.h"
+#include "daemon/state-file.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -26,23 +26,15 @@ static void mark_file(const struct pci_addr *pf, char buf[static PCI_ADDR_STR + 
 static bool read_mark(const struct pools *p, const struct pci_addr *pf, uint64_t *ret_id)
 {
 	struct vnet_err err = VNET_ERR_INIT;
-	char file[PCI_ADDR_STR + 8], text[128];
+	char file[PCI_ADDR_STR + 8];
 	_cleanup_json_ json_t *j = NULL;
-	int64_t id = 0, version;
-	ssize_t n;
+	int64_t id = 0;
 	int r;
 
 	mark_file(pf, file);
-	n = file_read_at(p->dirfd, file, text, sizeof(text));
-	if (n == -ENOENT)
+	r = state_read(p->dirfd, file, &j, &err);
+	if (r == -ENOENT)
 		return false;
-	j = n < 0 ? NULL : json_loads(text, 0, NULL);
-	if (!j)
-		r = vnet_err_set(&err, -EBADMSG, VNET_E_FAILED, "it is no JSON (torn or empty)");
-	else if ((r = json_get_int(j, "version", 1, INT64_MAX, &version, &err)) == 0 && version > 1)
-		r = vnet_err_set(&err, -EBADMSG, VNET_E_FAILED,
-				 "it was written by a newer vnetd (version %lld)",
-				 (long long)version);
 	if (r == 0)
 		r = json_get_int_opt(j, "vfsId", 0, INT64_MAX, &id, &err);
 	if (r < 0) {
@@ -59,8 +51,8 @@ int pool_mark_write(const struct pools *p, const struct pci_addr *pf, uint64_t i
 	char file[PCI_ADDR_STR + 8], text[128];
 
 	mark_file(pf, file);
-	snprintf(text, sizeof(text), "{\"version\":1,\"created\":true,\"vfsId\":%llu}\n",
-		 (unsigned long long)id);
+	snprintf(text, sizeof(text), "{\"version\":%d,\"created\":true,\"vfsId\":%llu}\n",
+		 STATE_VERSION, (unsigned long long)id);
 	return file_replace_at(p->dirfd, file, text, strlen(text), 0600, err);
 }
 

@@ -44,13 +44,39 @@ static void detach_end(struct detach *d, int r, struct vnet_err *err)
 	done(user, r, err);
 }
 
+/* QEMU still has what the device had: whatever it says, the guest has let go. */
+static void detach_half(struct detach *d, struct vnet_err *err)
+{
+	char why[VNET_ERR_TEXT_MAX];
+
+	snprintf(why, sizeof(why), "%s", err->text);
+	vnet_err_set(err, -ENOTEMPTY, err->name,
+		     "the guest has let go of it, but QEMU keeps its back end until it ends, or is "
+		     "asked again: %.800s",
+		     why);
+	detach_end(d, err->code, err);
+}
+
 static void on_object_gone(void *user, int r, const json_t *result, struct vnet_err *err)
 {
 	(void)result;
 	if (r < 0 && !qmp_nic_not_there(r, err))
-		detach_end(user, r, err);
+		detach_half(user, err);
 	else
 		detach_end(user, 0, err);
+}
+
+/* Of vhost-user: the netdev's end has taken it along, unless there was none. */
+static void on_chardev_gone(void *user, int r, const json_t *result, struct vnet_err *err)
+{
+	struct detach *d = user;
+
+	(void)result;
+	if (r < 0 && !qmp_nic_not_there(r, err))
+		detach_half(d, err);
+	else if (qmp_run(d->q, "object-del", json_pack("{s:s}", "id", d->object), -1,
+			 QMP_COMMAND_MS, on_object_gone, d, err) < 0)
+		detach_half(d, err);
 }
 
 static void on_netdev_gone(void *user, int r, const json_t *result, struct vnet_err *err)
@@ -60,8 +86,8 @@ static void on_netdev_gone(void *user, int r, const json_t *result, struct vnet_
 	(void)result;
 	if (r < 0 && !qmp_nic_not_there(r, err))
 		detach_end(d, r, err);
-	else if (qmp_run(d->q, "object-del", json_pack("{s:s}", "id", d->object), -1,
-			 QMP_COMMAND_MS, on_object_gone, d, err) < 0)
+	else if (qmp_run(d->q, "chardev-remove", json_pack("{s:s}", "id", d->id), -1,
+			 QMP_COMMAND_MS, on_chardev_gone, d, err) < 0)
 		detach_end(d, err->code, err);
 }
 
@@ -75,7 +101,7 @@ static void clean(struct detach *d)
 	d->patience = sd_event_source_disable_unref(d->patience);
 	if (qmp_run(d->q, "netdev_del", json_pack("{s:s}", "id", d->id), -1, QMP_COMMAND_MS,
 		    on_netdev_gone, d, &err) < 0)
-		detach_end(d, err.code, &err);
+		detach_half(d, &err);
 }
 
 static void on_asked(void *user, int r, const json_t *result, struct vnet_err *err)

@@ -8,7 +8,7 @@
 
 #define QMP_NIC_ID_MAX (NIC_NAME_MAX + 8)
 
-/* "vnetd-NAME": the id of netdev and device; with "-iommufd" behind it of the object. */
+/* "vnetd-NAME": the id of chardev, netdev and device; with "-iommufd" behind it of the object. */
 void qmp_nic_id(const char *name, char ret[static QMP_NIC_ID_MAX]);
 /* Does QEMU say that what was to be taken away is not there? */
 bool qmp_nic_not_there(int r, const struct vnet_err *err);

@@ -6,6 +6,9 @@
  * where that fails, by others not: so each is closed by name afterwards, and "not found" is
  * what is hoped for.
  *
+ * QEMU's main loop, and with it the guest, stands still from a netdev_add of vhost-user until
+ * somebody is at the socket: so that is waited for before it.
+ *
  * device_add is the last of them. Where nobody says whether it was done (no answer, connection
  * lost) nothing is taken back: a guest that has the NIC would lose its back end.
  */
@@ -19,8 +22,10 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 
-/* A getfd for each descriptor, object-add, query-pci, netdev_add, device_add. */
-#define STEPS_MAX (VNET_FDS_MAX + 4)
+/* A getfd for each descriptor, object-add, query-pci, netdev_add, device_add; with a socket
+ * chardev-add, query-chardev and the last three. */
+#define STEPS_MAX (VNET_FDS_MAX + 5)
+#define LOOK_MS 200 /* at who is at the socket */
 #define LIST_MAX (VNET_FDS_MAX * (QMP_NIC_ID_MAX + 12))
 
 struct step {
@@ -33,6 +38,11 @@ struct step {
 
 struct attach {
 	struct qmp *q;
+	sd_event *event;
+	sd_event_source *again; /* query-chardev, to be asked anew */
+	unsigned looks;
+	char id[QMP_NIC_ID_MAX], socket[QMP_NIC_SOCKET_MAX];
+	bool listens;
 	struct step step[STEPS_MAX];
 	size_t n, at;
 	size_t n_names; /* the first steps are getfd */
@@ -47,6 +57,7 @@ static void attach_free(struct attach *a)
 {
 	if (!a)
 		return;
+	sd_event_source_disable_unref(a->again);
 	for (size_t i = 0; i < a->n; i++) {
 		json_decref(a->step[i].arguments);
 		json_decref(a->step[i].undo_arguments);
@@ -154,12 +165,80 @@ static void attach_refused(struct attach *a, int r, const struct vnet_err *err)
 	undo_next(a);
 }
 
+/* ---- is anybody at the socket? ---- */
+
+static bool is_connected(const json_t *list, const char *id)
+{
+	static const char down[] = "disconnected:";
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach (list, i, e) {
+		const char *label = json_string_value(json_object_get(e, "label"));
+		const char *file = json_string_value(json_object_get(e, "filename"));
+
+		if (label && file && strcmp(label, id) == 0)
+			return strncmp(file, down, strlen(down)) != 0;
+	}
+	return false;
+}
+
+static int on_again(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attach *a = user;
+
+	(void)s;
+	(void)usec;
+	a->again = sd_event_source_disable_unref(a->again);
+	qmp_watch(a->q, NULL);
+	step_next(a);
+	return 0;
+}
+
+/* No command is under way that would be told. */
+static void on_closed(void *user, struct vnet_err *err)
+{
+	struct attach *a = user;
+
+	a->again = sd_event_source_disable_unref(a->again);
+	attach_refused(a, err->code, err);
+}
+
+static void look_again(struct attach *a)
+{
+	struct vnet_err err = VNET_ERR_INIT;
+	int r = 0;
+
+	if (++a->looks > QMP_NIC_CONNECT_MS / LOOK_MS)
+		r = vnet_err_set(&err, -ENOTCONN, VNET_E_FAILED,
+				 "%s: the process that is to serve the NIC has not %s within %d "
+				 "s: start it",
+				 a->socket,
+				 a->listens ? "connected to the socket that QEMU made"
+					    : "accepted the connection that QEMU made",
+				 QMP_NIC_CONNECT_MS / 1000);
+	if (r == 0) {
+		r = sd_event_add_time_relative(a->event, &a->again, CLOCK_MONOTONIC, LOOK_MS * 1000,
+					       0, on_again, a);
+		if (r < 0)
+			vnet_err_errno(&err, r, "look at %s again", a->socket);
+	}
+	if (r < 0)
+		attach_refused(a, r, &err);
+	else
+		qmp_watch(a->q, &(struct qmp_watcher){ .closed = on_closed, .user = a });
+}
+
 static void on_step(void *user, int r, const json_t *result, struct vnet_err *err)
 {
 	struct attach *a = user;
 	const struct step *s = &a->step[a->at];
 	const char *port;
 
+	if (r == 0 && strcmp(s->execute, "query-chardev") == 0 && !is_connected(result, a->id)) {
+		look_again(a);
+		return;
+	}
 	if (strcmp(s->execute, "query-pci") == 0 && (r == 0 || r == -EREMOTEIO)) {
 		port = r == 0 ? free_port(result) : NULL;
 		if (port)
@@ -272,6 +351,26 @@ static void add_vdpa(struct attach *a, const struct names *n)
 		 -1, "netdev_del", json_pack("{s:s}", "id", n->id));
 }
 
+/* Its end takes the chardev along: chardev-remove finds none then. */
+static void add_socket(struct attach *a, const struct names *n, const struct qmp_nic *nic)
+{
+	json_t *data = json_pack("{s:{s:s,s:{s:s}},s:b}", "addr", "type", "unix", "data", "path",
+				 nic->socket, "server", nic->listens);
+	json_t *args =
+		json_pack("{s:s,s:s,s:s}", "type", "vhost-user", "id", n->id, "chardev", n->id);
+
+	if (nic->listens)
+		json_put_bool(data, "wait", false);
+	if (nic->queues > 1)
+		json_put_int(args, "queues", nic->queues);
+	add_step(a, "chardev-add",
+		 json_pack("{s:s,s:{s:s,s:o}}", "id", n->id, "backend", "type", "socket", "data",
+			   data),
+		 -1, "chardev-remove", json_pack("{s:s}", "id", n->id));
+	add_step(a, "query-chardev", NULL, -1, NULL, NULL);
+	add_step(a, "netdev_add", args, -1, "netdev_del", json_pack("{s:s}", "id", n->id));
+}
+
 /* What QEMU itself plays. */
 static json_t *played(const struct names *n, const struct qmp_nic *nic)
 {
@@ -314,14 +413,16 @@ static int add_device(struct attach *a, const struct qmp_nic *nic, const struct 
 	bool cdev = n->n_vfio == 1 && n->n_iommufd == 1 && n->n_tap + n->n_vhost + n->n_vdpa == 0;
 	json_t *device;
 
-	if (!tap && !vdpa && !cdev && !(nic->host[0] && a->n_names == 0))
+	if (!tap && !vdpa && !cdev && !((nic->host[0] || nic->socket[0]) && a->n_names == 0))
 		return vnet_err_set(err, -EINVAL, VNET_E_INVALID,
 				    "NIC %s: these descriptors make no network device", nic->name);
 	if (tap)
 		add_tap(a, n);
 	else if (vdpa)
 		add_vdpa(a, n);
-	device = tap || vdpa ? played(n, nic) : vfio(a, n, nic);
+	else if (!cdev && nic->socket[0])
+		add_socket(a, n, nic);
+	device = tap || vdpa || (!cdev && nic->socket[0]) ? played(n, nic) : vfio(a, n, nic);
 	if (nic->bus[0])
 		json_put_str(device, "bus", nic->bus);
 	else
@@ -331,7 +432,7 @@ static int add_device(struct attach *a, const struct qmp_nic *nic, const struct 
 	return 0;
 }
 
-int qmp_nic_attach(struct qmp *q, const struct qmp_nic *nic, const json_t *roles,
+int qmp_nic_attach(struct qmp *q, sd_event *event, const struct qmp_nic *nic, const json_t *roles,
 		   struct vnet_fds *fds, qmp_nic_fn done, void *user, struct vnet_err *err)
 {
 	struct attach *a = calloc(1, sizeof(*a));
@@ -340,8 +441,11 @@ int qmp_nic_attach(struct qmp *q, const struct qmp_nic *nic, const json_t *roles
 		       : vnet_err_errno(err, -ENOMEM, "attach");
 
 	if (r == 0) {
-		*a = (struct attach){ .q = q, .done = done, .user = user };
+		*a = (struct attach){ .q = q, .event = event, .done = done, .user = user };
 		qmp_nic_id(nic->name, n->id);
+		memcpy(a->id, n->id, sizeof(a->id));
+		memcpy(a->socket, nic->socket, sizeof(a->socket));
+		a->listens = nic->listens;
 		r = add_names(a, roles, fds, n, err);
 	}
 	if (r == 0)

@@ -26,17 +26,15 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/aside.h"
 #include "daemon/attachment.h"
 #include "daemon/claim.h"
 #include "daemon/messages.h"
 #include "daemon/select.h"
+#include "daemon/state-file.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define STATE_VERSION 1
-#define STATE_FILE_MAX 16384
 #define OLD_WORKERS_MSEC 200
 #define OLD_WORKERS_TRIES 150
 #define RELEASES_MSEC 3000
@@ -75,35 +73,24 @@ static void load_journal(struct attachment *a)
 	attachment_enter(a, AT_STUCK, "%s", err.text);
 }
 
-static int load_state(struct attachments *as, const char *file, struct vnet_err *err)
+static int load_state(void *user, const char *file, struct vnet_err *err)
 {
-	char text[STATE_FILE_MAX], own[ATTACHMENT_FILE_MAX];
+	struct attachments *as = user;
+	char own[ATTACHMENT_FILE_MAX];
 	_cleanup_json_ json_t *j = NULL;
 	enum scope scope = SCOPE_AUTO;
 	struct vnet_attachment v;
 	struct attachment *a;
-	int64_t version;
-	ssize_t n = file_read_at(as->dirfd, file, text, sizeof(text));
-	int r;
+	int r = state_read(as->dirfd, file, &j, err);
 
-	if (n < 0)
-		return vnet_err_errno(err, (int)n, "read it");
-	j = json_loads(text, 0, NULL);
-	if (!j)
-		return vnet_err_set(err, -EBADMSG, VNET_E_FAILED, "it is no JSON (torn or empty)");
-	r = json_get_int(j, "version", 1, INT64_MAX, &version, err);
-	if (r == 0 && version > STATE_VERSION)
-		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
-				 "it was written by a newer vnetd (version %lld)",
-				 (long long)version);
 	if (r == 0)
 		r = model_attachment_from_json(json_object_get(j, "attachment"), &v, err);
 	if (r == 0)
 		r = model_scope_from_json(j, &scope, err);
-	if (r == 0 && (attachment_file(&v, ".json", own), strcmp(own, file) != 0))
-		r = vnet_err_set(err, -EBADMSG, VNET_E_FAILED,
-				 "what it holds goes into %s, not into this file", own);
 	if (r < 0)
+		return r;
+	attachment_file(&v, ".json", own);
+	if ((r = state_read_own(file, own, err)) < 0)
 		return r;
 	a = attachment_new(as, err);
 	if (!a)
@@ -121,18 +108,9 @@ static int load_state(struct attachments *as, const char *file, struct vnet_err 
 	return 0;
 }
 
-static int is_json(const struct dirent *d)
-{
-	size_t n = strlen(d->d_name);
-
-	return d->d_name[0] != '.' && n > 5 && strcmp(d->d_name + n - 5, ".json") == 0;
-}
-
 static int is_journal(const struct dirent *d)
 {
-	size_t n = strlen(d->d_name);
-
-	return d->d_name[0] != '.' && (n < 11 || strcmp(d->d_name + n - 11, ".unreadable") != 0);
+	return d->d_name[0] != '.' && !state_is_aside(d->d_name);
 }
 
 static void load_orphans(struct attachments *as)
@@ -165,19 +143,10 @@ static void load_orphans(struct attachments *as)
 
 int reconcile_load(struct attachments *as, struct vnet_err *err)
 {
-	struct dirent **list = NULL;
-	int n = scandirat(as->dirfd, ".", &list, is_json, alphasort);
+	int r = state_load(as->dirfd, load_state, as, err);
 
-	if (n < 0)
-		return vnet_err_errno(err, -errno, "read the state files");
-	for (int i = 0; i < n; i++) {
-		struct vnet_err why = VNET_ERR_INIT;
-
-		if (load_state(as, list[i]->d_name, &why) < 0)
-			state_aside(as->dirfd, list[i]->d_name, &why);
-		free(list[i]);
-	}
-	free(list);
+	if (r < 0)
+		return vnet_err_wrap(err, "state files");
 	load_orphans(as);
 	return 0;
 }
@@ -258,11 +227,8 @@ static void reconcile_attachment(struct attachment *a, bool first)
 
 	if (a->reply || a->txn) /* an operation of this life moves it */
 		return;
-	if (a->v.pid) {
-		if (first)
-			owned_reconcile(a);
+	if (a->v.pid) /* reconcile_owned() */
 		return;
-	}
 	a->undecided = false;
 	switch (a->v.state) {
 	case AT_PREPARING:
@@ -340,11 +306,12 @@ static void make_way_back(struct attachment *a)
 
 /* Whose journal is lost. Of one that was being made or released its state says that
  * there was none yet, or no need of one any more. */
-static void make_ways_back(struct attachments *as)
+static void make_ways_back(struct attachments *as, bool owned)
 {
 	for (struct attachment *a = as->list; a; a = a->next) {
-		if (!a->journal && (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
-				    a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
+		if (!a->journal && owned == (a->v.pid > 0) &&
+		    (a->v.state == AT_IN_USE || a->v.state == AT_DETACHING ||
+		     a->v.state == AT_UNKNOWN || a->v.state == AT_STUCK))
 			make_way_back(a);
 	}
 }
@@ -466,18 +433,41 @@ static int on_releases_late(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
+static void owned_end(struct attachments *as)
+{
+	as->owned_releases = sd_event_source_disable_unref(as->owned_releases);
+	as->owned_reconciled = true;
+	attachments_serve_waiting(as);
+}
+
+static int on_owned_releases_late(sd_event_source *s, uint64_t usec, void *user)
+{
+	(void)s;
+	(void)usec;
+	owned_end(user);
+	return 0;
+}
+
+/* Is one on its way back? Those with owners, or all. */
+static bool some_released(const struct attachments *as, bool owned)
+{
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		if (a->released && (!owned || a->v.pid))
+			return true;
+	}
+	return false;
+}
+
 /* Requests wait for what is taken back at first: who repeats the command that a crash
  * cut off is not to meet its remains. But not for one that takes its time. */
 void reconcile_released(struct attachments *as)
 {
-	if (!as->decided || as->reconciled)
-		return;
-	for (const struct attachment *a = as->list; a; a = a->next) {
-		if (a->released)
-			return;
-	}
 	/* From the event loop: whoever tells us may be walking over the attachments. */
-	if (sd_event_source_set_time_relative(as->releases, 0) < 0)
+	if (as->owned_decided && !as->owned_reconciled && !some_released(as, true) &&
+	    sd_event_source_set_time_relative(as->owned_releases, 0) < 0)
+		owned_end(as);
+	if (as->decided && !as->reconciled && !some_released(as, false) &&
+	    sd_event_source_set_time_relative(as->releases, 0) < 0)
 		reconcile_end(as);
 }
 
@@ -487,7 +477,7 @@ static void on_scanned(void *user, int r, struct vnet_err *err)
 
 	if (r < 0)
 		log_err(3, NULL, err, "the host could not be scanned");
-	make_ways_back(as);
+	make_ways_back(as, false);
 	decide_all(as, true);
 	as->decided = true;
 	adopt_all(as);
@@ -504,7 +494,10 @@ static int on_old_workers(sd_event_source *s, uint64_t usec, void *user)
 	(void)s;
 	(void)usec;
 	as->old_workers = sd_event_source_disable_unref(as->old_workers);
-	attachments_guests_known(as);
+	if (!as->owned_deciding)
+		reconcile_owned(as);
+	if (domains_known(as->m->domains) == DOMAINS_KNOWN)
+		attachments_guests_known(as);
 	return 0;
 }
 
@@ -529,4 +522,51 @@ bool reconcile_guests(struct attachments *as)
 		inventory_refresh(as->m->inventory, on_scanned, as);
 	}
 	return as->reconciled;
+}
+
+/* ---- those that a QEMU without libvirt has ---- */
+
+static void on_owned_scanned(void *user, int r, struct vnet_err *err)
+{
+	struct attachments *as = user;
+	struct attachment *a, *next;
+
+	if (r < 0)
+		log_err(3, NULL, err, "the host could not be scanned");
+	make_ways_back(as, true);
+	for (a = as->list; a; a = next) {
+		next = a->next;
+		if (!a->v.pid || !a->undecided)
+			continue;
+		a->undecided = false;
+		owned_reconcile(a);
+	}
+	as->owned_decided = true;
+	if (sd_event_add_time_relative(as->m->event, &as->owned_releases, CLOCK_MONOTONIC,
+				       RELEASES_MSEC * UINT64_C(1000), 0, on_owned_releases_late,
+				       as) < 0)
+		owned_end(as);
+	reconcile_released(as);
+}
+
+static bool some_owned(const struct attachments *as)
+{
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		if (a->v.pid)
+			return true;
+	}
+	return false;
+}
+
+void reconcile_owned(struct attachments *as)
+{
+	if (as->owned_deciding || old_workers_write(as))
+		return;
+	as->owned_deciding = true;
+	if (!some_owned(as)) {
+		as->owned_decided = true;
+		owned_end(as);
+		return;
+	}
+	inventory_refresh(as->m->inventory, on_owned_scanned, as);
 }

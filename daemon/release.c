@@ -241,7 +241,7 @@ void attachment_release_now(struct attachment *a)
 
 /* ---- asking the guest to let go ---- */
 
-static void detach_reply_waiting(struct attachment *a, const char *why)
+void attachment_stays_detaching(struct attachment *a, const char *why)
 {
 	struct vnet_err err = VNET_ERR_INIT;
 	char id[ATTACHMENT_ID_MAX];
@@ -263,6 +263,16 @@ static void detach_reply_waiting(struct attachment *a, const char *why)
 			 &err);
 }
 
+void attachment_kept(struct attachment *a, struct vnet_err *err)
+{
+	char id[ATTACHMENT_ID_MAX];
+
+	attachment_timer(a, 0, NULL);
+	attachment_enter(a, AT_IN_USE, "%s", "");
+	vnet_err_wrap(err, "detach %s: the guest keeps it", attachment_id(a, id));
+	attachment_reply(a, err->code, NULL, err);
+}
+
 static int on_detach_late(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct attachment *a = user;
@@ -270,9 +280,8 @@ static int on_detach_late(sd_event_source *s, uint64_t usec, void *user)
 	(void)s;
 	(void)usec;
 	attachment_timer(a, 0, NULL);
-	detach_reply_waiting(a,
-			     "the guest has not let go of it; it is taken back as soon as it does "
-			     "or stops; detach again to ask once more");
+	attachment_stays_detaching(a, "the guest has not let go of it; it is taken back as soon as "
+				      "it does or stops; detach again to ask once more");
 	return 0;
 }
 
@@ -294,10 +303,7 @@ static void detach_asked(void *user, int r, struct vnet_err *err)
 		vnet_err_wrap(err, "detach %s", attachment_id(a, id));
 		attachment_reply(a, err->code, NULL, err);
 	} else {
-		attachment_timer(a, 0, NULL);
-		attachment_enter(a, AT_IN_USE, "%s", "");
-		vnet_err_wrap(err, "detach %s: the guest keeps it", attachment_id(a, id));
-		attachment_reply(a, err->code, NULL, err);
+		attachment_kept(a, err);
 	}
 }
 
@@ -413,9 +419,8 @@ void attachments_removal_failed(struct attachments *as, const char *uuid, const 
 	if (!a || a->v.state != AT_DETACHING)
 		return;
 	attachment_timer(a, 0, NULL);
-	detach_reply_waiting(a,
-			     "the guest refused to let go of it; make it idle inside the guest and "
-			     "detach again");
+	attachment_stays_detaching(a, "the guest refused to let go of it; make it idle inside the "
+				      "guest and detach again");
 }
 
 void attachments_guest_changed(struct attachments *as, const char *uuid)

@@ -59,7 +59,8 @@ static void reason_of(const struct selection *s, size_t i, char *ret, size_t siz
 		snprintf(ret, size, "%s", s->at[i].verdict.reason);
 }
 
-/* The first reason of each mode that was asked before and could not. */
+/* The first reason of each mode that was asked before and could not, behind "; no ", by which
+ * `vnetctl list` finds them. */
 void select_why(const struct selection *s, char *ret, size_t size)
 {
 	const struct candidate *c = s->chosen;

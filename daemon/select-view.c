@@ -54,6 +54,29 @@ static void view_members(struct view *v, const struct host_scan *s, const struct
 	v->nic.n_members = k;
 }
 
+/* VFIO gives a group to one process alone, and its node to one user. */
+static void view_group_use(struct view *v, const struct manager *m, const struct nic *self_nic,
+			   const struct vnet_attachment *self)
+{
+	const struct host_scan *s = inventory_scan(m->inventory);
+	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
+
+	for (size_t i = 0; i < s->n_nics && !v->in_use[0] && self_nic->iommu_group >= 0; i++) {
+		const struct nic *n = &s->nics[i];
+		const struct vnet_attachment *a;
+
+		if (n == self_nic || n->iommu_group != self_nic->iommu_group)
+			continue;
+		a = n->kind == NIC_VF ? attachments_holder(m->attachments, &n->pf, n->vf_index)
+				      : attachments_holder(m->attachments, &n->addr, -1);
+		if (a && a != self)
+			snprintf(v->in_use, sizeof(v->in_use),
+				 "its IOMMU group %d goes with %s, which attachment %s has",
+				 self_nic->iommu_group, pci_addr_str(&n->addr, addr),
+				 model_attachment_id(a, id));
+	}
+}
+
 /* In use beyond the inventory's own view: another attachment, on it or in its group. */
 static void view_in_use(struct view *v, struct manager *m, const struct host_scan *s,
 			const struct pci_addr *pf, int index, const struct nic *vf,
@@ -90,18 +113,7 @@ static void view_in_use(struct view *v, struct manager *m, const struct host_sca
 	/* What is handed over already, the guest's XML may name through us. */
 	if (!a || a->state == AT_PREPARING)
 		inventory_in_use_for(m->inventory, vf, self, v->in_use, sizeof(v->in_use));
-	for (size_t i = 0; i < s->n_nics && !v->in_use[0] && vf->iommu_group >= 0; i++) {
-		const struct nic *n = &s->nics[i];
-
-		if (n == vf || n->kind != NIC_VF || n->iommu_group != vf->iommu_group)
-			continue;
-		a = attachments_holder(m->attachments, &n->pf, n->vf_index);
-		if (a && a != self)
-			snprintf(v->in_use, sizeof(v->in_use),
-				 "its IOMMU group %d goes with %s, which attachment %s has",
-				 vf->iommu_group, pci_addr_str(&n->addr, addr),
-				 model_attachment_id(a, id));
-	}
+	view_group_use(v, m, vf, self);
 }
 
 static void view_vf(struct view *v, struct manager *m, const struct nic *pf, int index,
@@ -144,6 +156,7 @@ static void view_whole(struct view *v, struct manager *m, const struct nic *nic,
 	}
 	if (!binds_hold(m->binds, nic, &driver, v->in_use, sizeof(v->in_use)))
 		inventory_in_use_for(m->inventory, nic, self, v->in_use, sizeof(v->in_use));
+	view_group_use(v, m, nic, self);
 }
 
 /* What is put on a function's interface, or made by its management device: the function
@@ -313,13 +326,18 @@ static void view_host(struct vnet_plugin_nic *nic, const struct host_scan *s)
 }
 
 static void view_guest(struct vnet_plugin_nic *nic, const struct guest *guest,
-		       const struct vnet_attachment *self)
+		       const struct vnet_request *r, const struct vnet_attachment *self)
 {
+	static const int shared[] = {
+		[MEMORY_NOT_KNOWN] = -1, [MEMORY_IS_SHARED] = 1, [MEMORY_IS_PRIVATE] = 0
+	};
+
 	nic->guest_numa_node = guest ? guest->numa_node : -1;
 	nic->guest_vcpus = guest ? guest->vcpus : 0;
 	nic->guest_kvm = guest ? guest->kvm : -1;
-	nic->guest_shared = guest ? guest->shared_memory : -1;
+	nic->guest_shared = guest ? guest->shared_memory : shared[r->memory];
 	nic->guest_process = self && self->pid > 0;
+	nic->guest_uid = nic->guest_process ? self->uid : -1;
 }
 
 /* As it will be: a mode that can't do the pool's own VLAN has to say so before it is chosen. */
@@ -383,5 +401,5 @@ void view_make(struct view *v, struct manager *m, const struct offer *o,
 	v->nic.in_use = v->in_use;
 	v->nic.host_use = v->host_use;
 	view_host(&v->nic, s);
-	view_guest(&v->nic, guest, self);
+	view_guest(&v->nic, guest, r, self);
 }

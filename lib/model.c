@@ -217,11 +217,12 @@ json_t *model_attachment_to_json(const struct vnet_attachment *a)
 	json_put_str(j, "how", a->how);
 	json_put_int_or_null(j, "pid", a->pid, a->pid > 0);
 	json_put_int_or_null(j, "pidStart", a->pid_start, a->pid > 0);
+	json_put_int_or_null(j, "uid", a->uid, a->pid > 0);
 	json_put_str(j, "handover", handover_str(a->handover));
 	json_put_bool(j, "persistent", a->persistent);
 	json_put_int_or_null(j, "sinceUsec", a->since_usec, a->since_usec > 0);
 	json_put(j, "asked", model_request_to_json(&a->asked));
-	return whole(j, 24);
+	return whole(j, 25);
 }
 
 /* ---- values from JSON ----------------------------------------------------------------- */
@@ -240,7 +241,7 @@ static int get_word(const json_t *j, const char *field, char *ret, size_t size,
 		return r;
 	if (json_is_string(v) && !ret[0]) {
 		vnet_err_set(err, -EINVAL, VNET_E_INVALID,
-			     "field \"%s\" is empty: leave it out or give a value", field);
+			     "%s is empty: leave it out or give a value", field);
 		vnet_err_at(err, NULL, field);
 		return -EINVAL;
 	}
@@ -259,8 +260,7 @@ static int get_mac(const json_t *j, const char *field, struct mac *ret, bool *re
 		return r;
 	if (mac_parse(text, ret) < 0) {
 		vnet_err_set(err, -EINVAL, VNET_E_INVALID,
-			     "field \"%s\": \"%s\" is not of the form 52:54:00:12:34:56", field,
-			     text);
+			     "%s '%s' is not of the form 52:54:00:12:34:56", field, text);
 		vnet_err_at(err, NULL, field);
 		return -EINVAL;
 	}
@@ -418,7 +418,9 @@ static int get_delivery(const json_t *j, struct vnet_attachment *a, struct vnet_
 		r = get_word(j, "how", a->how, sizeof(a->how), err);
 	if (r == 0)
 		r = json_get_int_opt(j, "pid", 0, INT32_MAX, &a->pid, err);
-	return r == 0 ? json_get_int_opt(j, "pidStart", 0, INT64_MAX, &a->pid_start, err) : r;
+	if (r == 0)
+		r = json_get_int_opt(j, "pidStart", 0, INT64_MAX, &a->pid_start, err);
+	return r == 0 ? json_get_int_opt(j, "uid", 0, UINT32_MAX, &a->uid, err) : r;
 }
 
 static int get_state(const json_t *j, struct vnet_attachment *a, struct vnet_err *err)

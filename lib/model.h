@@ -88,6 +88,8 @@ struct vnet_request {
 	enum scope scope;
 	char options[OPTIONS_MAX]; /* for the mode: "queues=2", by key; "" none */
 	bool no_fallback;	   /* only the first of the modes */
+	/* No part of what is asked for, and in no JSON: a QEMU without libvirt says it of itself. */
+	enum { MEMORY_NOT_KNOWN, MEMORY_IS_SHARED, MEMORY_IS_PRIVATE } memory;
 };
 
 struct vnet_attachment {
@@ -113,6 +115,7 @@ struct vnet_attachment {
 	 * boot (proc(5), stat, field 22), which tells it from a later process. */
 	int64_t pid;
 	int64_t pid_start;
+	int64_t uid; /* by whose rights it opens files */
 	enum handover handover;
 	bool persistent;    /* the guest's persistent XML names it: it comes back at each start */
 	int64_t since_usec; /* CLOCK_REALTIME of the last change of state */
@@ -134,7 +137,7 @@ int model_request_from_json(const json_t *j, struct vnet_request *ret, struct vn
 /* The field "scope" of @j; *ret stays where it is absent or null. */
 int model_scope_from_json(const json_t *j, enum scope *ret, struct vnet_err *err);
 /* Attachment: {guest, name, uuid, state, reason, mode, why, pool, mac, vlan, pf,
- * pfMac, vfIndex, vf, uplink, kind, device, how, pid, pidStart, handover, persistent, sinceUsec, asked}; unknown is null. */
+ * pfMac, vfIndex, vf, uplink, kind, device, how, pid, pidStart, uid, handover, persistent, sinceUsec, asked}; unknown is null. */
 json_t *model_attachment_to_json(const struct vnet_attachment *a);
 int model_attachment_from_json(const json_t *j, struct vnet_attachment *ret, struct vnet_err *err);
 /* "vm1/net0" */

@@ -69,6 +69,20 @@ int vfio_isolates(const struct vnet_plugin_host *host, const struct vnet_plugin_
 	return 1;
 }
 
+int vfio_let_open(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
+		  const char *object, struct vnet_plugin_plan *ret)
+{
+	char uid[24];
+
+	/* A daemon of before knows of no such user. */
+	if (nic->struct_size < offsetof(struct vnet_plugin_nic, guest_uid) + sizeof(nic->guest_uid))
+		return 0;
+	if (!nic->guest_process || nic->has_iommufd || nic->guest_uid <= 0)
+		return 0;
+	snprintf(uid, sizeof(uid), "%lld", (long long)nic->guest_uid);
+	return host->want(ret, "vfio-owner", object, uid);
+}
+
 int vfio_fds(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 	     const char *address, struct vnet_plugin_fds *ret)
 {

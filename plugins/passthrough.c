@@ -66,8 +66,10 @@ static int whole_probe(const struct vnet_plugin_host *host, const struct vnet_pl
 static int whole_plan(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		      const struct vnet_plugin_request *request, struct vnet_plugin_plan *ret)
 {
+	int r = host->want(ret, "driver", nic->pf, "vfio-pci override=vfio-pci");
+
 	(void)request;
-	return host->want(ret, "driver", nic->pf, "vfio-pci override=vfio-pci");
+	return r < 0 ? r : vfio_let_open(host, nic, nic->pf, ret);
 }
 
 static int whole_deliver(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,

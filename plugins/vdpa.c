@@ -7,6 +7,7 @@
  * another at each start.
  */
 #include "kit-ask.h"
+#include "kit-pf.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,6 +58,7 @@ static void vdpa_read(struct ask *a, const struct vnet_plugin_host *host,
 static int vdpa_probe(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		      const struct vnet_plugin_request *request, struct vnet_plugin_verdict *ret)
 {
+	char wrong[KIT_WRONG_MAX];
 	struct ask a;
 
 	vdpa_read(&a, host, nic, request);
@@ -78,11 +80,8 @@ static int vdpa_probe(const struct vnet_plugin_host *host, const struct vnet_plu
 			  "%s: the path of vnetd's runtime folder is too long to be named to a "
 			  "guest: shorten vnetd's --runtime",
 			  name_of(nic));
-	if (is_vf(nic) && !nic->link[0])
-		ask_wrong(&a,
-			  "the PF %s has no network interface here (driver %s), so its VFs cannot "
-			  "be configured: bind it to its network driver",
-			  nic->pf, nic->pf_driver[0] ? nic->pf_driver : "none");
+	if (is_vf(nic) && !pf_configures(nic, wrong))
+		ask_wrong(&a, "%s", wrong);
 	if (ask_refused(&a, ret))
 		return 0;
 	if (is_vf(nic) && !nic->vf_present) {
@@ -103,16 +102,9 @@ static int vdpa_probe(const struct vnet_plugin_host *host, const struct vnet_plu
 static int plan_vf(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		   const struct vnet_plugin_request *request, struct vnet_plugin_plan *ret)
 {
-	char count[16];
 	int r;
 
-	if (nic->num_vfs == 0) {
-		snprintf(count, sizeof(count), "%d", nic->wanted_vfs);
-		if ((r = host->want(ret, "autoprobe", nic->pf, "0")) < 0 ||
-		    (r = host->want(ret, "numvfs", nic->pf, count)) < 0)
-			return r;
-	}
-	if ((r = host->want(ret, "link-up", nic->pf, "up")) < 0 ||
+	if ((r = pf_plan(host, nic, ret)) < 0 ||
 	    (r = host->want(ret, "vf-mac", nic->vf_object, request->mac)) < 0)
 		return r;
 	return host->want(ret, "driver", nic->vf_object, nic->vf_vdpa_driver);

@@ -7,6 +7,7 @@
  * zero QoS and protocol). The driver comes first, so that on the way back the
  * attributes are home again before a host driver sees the VF.
  */
+#include "kit-pf.h"
 #include "kit-vfio.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugi
 		    const struct vnet_plugin_request *request, struct vnet_plugin_verdict *ret)
 {
 	const char *what = nic->vf[0] ? nic->vf : nic->vf_object;
+	char wrong[KIT_WRONG_MAX];
 	const char *unsafe = nic->intr_remap == 0 ? "; unsafe: no interrupt remapping" : "";
 
 	(void)request;
@@ -28,12 +30,8 @@ static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugi
 		host->verdict(ret, 0, "%s is in use: %s", what, nic->in_use);
 		return 0;
 	}
-	if (!nic->link[0]) {
-		host->verdict(
-			ret, 0,
-			"the PF %s has no network interface here (driver %s), so its VFs cannot "
-			"be configured: bind it to its network driver",
-			nic->pf, nic->pf_driver[0] ? nic->pf_driver : "none");
+	if (!pf_configures(nic, wrong)) {
+		host->verdict(ret, 0, "%s", wrong);
 		return 0;
 	}
 	if (!vfio_isolates(host, nic, what, ret))
@@ -52,25 +50,16 @@ static int vf_probe(const struct vnet_plugin_host *host, const struct vnet_plugi
 static int vf_plan(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,
 		   const struct vnet_plugin_request *request, struct vnet_plugin_plan *ret)
 {
-	char count[16];
 	int r;
 
-	if (nic->num_vfs == 0) {
-		snprintf(count, sizeof(count), "%d", nic->wanted_vfs);
-		/* Host drivers probing new VFs cost seconds and race with our binding. */
-		if ((r = host->want(ret, "autoprobe", nic->pf, "0")) < 0 ||
-		    (r = host->want(ret, "numvfs", nic->pf, count)) < 0)
-			return r;
-	}
-	/* libvirt refuses a VF whose PF is down: "PF is not online". */
-	if ((r = host->want(ret, "link-up", nic->pf, "up")) < 0 ||
+	if ((r = pf_plan(host, nic, ret)) < 0 ||
 	    (r = host->want(ret, "driver", nic->vf_object, "vfio-pci override=vfio-pci")) < 0 ||
 	    (r = host->want(ret, "vf-vlan", nic->vf_object, request->vlan)) < 0 ||
 	    (r = host->want(ret, "vf-trust", nic->vf_object, "off")) < 0 ||
 	    (r = host->want(ret, "vf-spoofchk", nic->vf_object, "on")) < 0 ||
 	    (r = host->want(ret, "vf-mac", nic->vf_object, request->mac)) < 0)
 		return r;
-	return 0;
+	return vfio_let_open(host, nic, nic->vf_object, ret);
 }
 
 static int vf_deliver(const struct vnet_plugin_host *host, const struct vnet_plugin_nic *nic,

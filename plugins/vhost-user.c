@@ -58,7 +58,14 @@ static int user_probe(const struct vnet_plugin_host *host, const struct vnet_plu
 			  "vlan %s: what serves %s decides about VLANs, vnetd cannot: set it "
 			  "there",
 			  request->vlan, u.socket);
-	if (nic->guest_shared == 0)
+	if (nic->guest_shared == 0 && nic->guest_process)
+		ask_wrong(
+			&u.a,
+			"guest %s's memory cannot be shared: start QEMU with -object "
+			"memory-backend-memfd,id=ram,share=on,size=SIZE (that of -m) and -machine "
+			"memory-backend=ram",
+			request->guest);
+	else if (nic->guest_shared == 0)
 		ask_wrong(&u.a,
 			  "guest %s's memory cannot be shared: add <memoryBacking><source "
 			  "type='memfd'/><access mode='shared'/></memoryBacking> (virsh edit) and "

@@ -121,6 +121,9 @@ struct vnet_plugin_nic {
 	/* ---- a VF, for a mode that takes VNET_CANDIDATE_MGMTDEV too ---- */
 	const char *vf_vdpa_driver; /* by which it becomes a management device; "" it can't */
 	const char *vf_mgmtdev;	    /* that this is, or will be: "pci/0000:65:00.3" */
+
+	/* ---- a QEMU without libvirt ---- */
+	int64_t guest_uid; /* by whose rights it opens nodes; -1: it is none */
 };
 
 /* What is asked. */

@@ -110,6 +110,12 @@ int vf_spoofchk_get(struct kernel *k, const char *object, char ret[static KNOB_V
 int vf_spoofchk_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
 bool vf_spoofchk_matches(const char *wanted, const char *actual);
 
+/* ---- vfio-owner.c ---- */
+int vfio_owner_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
+		   struct vnet_err *err);
+int vfio_owner_set(struct kernel *k, const char *object, const char *value, struct vnet_err *err);
+bool vfio_owner_matches(const char *wanted, const char *actual);
+
 /* ---- ovs-port.c, ovs-value.c ---- */
 int ovs_port_get(struct kernel *k, const char *object, char ret[static KNOB_VALUE_MAX],
 		 struct vnet_err *err);

@@ -230,6 +230,23 @@ static int captured_open_node(struct kernel *k, const char *path, int *ret_fd)
 	return -EROFS;
 }
 
+static int captured_node_owner(struct kernel *k, const char *path, struct node_owner *ret)
+{
+	(void)k;
+	(void)path;
+	(void)ret;
+	return -ENOENT;
+}
+
+static int captured_node_give(struct kernel *k, const char *path, unsigned uid, unsigned gid)
+{
+	(void)k;
+	(void)path;
+	(void)uid;
+	(void)gid;
+	return -EROFS;
+}
+
 static int captured_tun_queue(struct kernel *k, int fd, const char *name, bool many)
 {
 	(void)k;
@@ -292,6 +309,8 @@ static const struct kernel_ops captured_ops = {
 	.vdpa_new = captured_vdpa_new,
 	.vdpa_del = captured_vdpa_del,
 	.open_node = captured_open_node,
+	.node_owner = captured_node_owner,
+	.node_give = captured_node_give,
 	.tun_queue = captured_tun_queue,
 	.tun_by_fds = captured_tun_by_fds,
 	.iommufd_own = captured_iommufd_own,

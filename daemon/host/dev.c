@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "daemon/host/open.h"
 #include "lib/cleanup.h"
@@ -28,6 +30,41 @@ int dev_open(struct kernel *k, const char *path, int *ret_fd)
 		return -errno;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+/* The node itself, without opening what is behind it. */
+static int find_node(struct kernel *k, const char *path, struct stat *st)
+{
+	_cleanup_close_ int fd = openat(k->rootfd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, st) < 0)
+		return -errno;
+	return S_ISCHR(st->st_mode) ? take_fd(&fd) : -ENODEV;
+}
+
+int dev_owner(struct kernel *k, const char *path, struct node_owner *ret)
+{
+	struct stat st;
+	_cleanup_close_ int fd = find_node(k, path, &st);
+
+	if (fd < 0)
+		return fd;
+	*ret = (struct node_owner){ .uid = st.st_uid,
+				    .gid = st.st_gid,
+				    .mode = st.st_mode & 0777,
+				    .major = major(st.st_rdev),
+				    .minor = minor(st.st_rdev) };
+	return 0;
+}
+
+int dev_give(struct kernel *k, const char *path, unsigned uid, unsigned gid)
+{
+	struct stat st;
+	_cleanup_close_ int fd = find_node(k, path, &st);
+
+	if (fd < 0)
+		return fd;
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 int dev_tun_queue(struct kernel *k, int fd, const char *name, bool many)

@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
+#define DEVICES_MAX 16384
 #define IRQS_MAX 128 /* where interrupts are remapped, nearly every one shows it */
 
 static bool has_x86_iommu(struct kernel *k)
@@ -188,11 +189,20 @@ bool facts_vdpa_of(struct kernel *k, const struct pci_addr *addr, char *ret, siz
 	return false;
 }
 
+/* A kernel may have iommufd, and a VFIO without device nodes: those have a number of their own
+ * from the moment that VFIO is loaded. */
+static bool has_vfio_cdev(struct kernel *k)
+{
+	char text[DEVICES_MAX];
+
+	return kernel_read(k, text, sizeof(text), "proc/devices") <= 0 || strstr(text, " vfio-dev");
+}
+
 int facts_scan(struct kernel *k, struct host_scan *s, struct vnet_err *err)
 {
 	char flag[8];
 
-	s->has_iommufd = kernel_exists(k, "dev/iommu");
+	s->has_iommufd = kernel_exists(k, "dev/iommu") && has_vfio_cdev(k);
 	s->has_vfio_pci = kernel_exists(k, PCI_DRIVERS "/vfio-pci");
 	s->has_tun = kernel_exists(k, "dev/net/tun");
 	s->has_vhost_net = kernel_exists(k, "dev/vhost-net");

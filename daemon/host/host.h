@@ -36,6 +36,12 @@ struct vdpa_config {
 	int mtu, max_vqp; /* 0: not said */
 };
 
+/* Of a device node: permissions and its own number. */
+struct node_owner {
+	unsigned uid, gid, mode;
+	unsigned major, minor; /* 0: not known */
+};
+
 /* The seam. Each returns 0 or a negative errno; callers make the text. Paths of
  * the sysfs group are relative to the root, without a leading slash. */
 struct kernel_ops {
@@ -96,6 +102,9 @@ struct kernel_ops {
 	int (*tun_queue)(struct kernel *k, int fd, const char *name, bool many);
 	/* The tap of queue @fd goes when its last queue is closed. */
 	int (*tun_by_fds)(struct kernel *k, int fd, const char *name);
+	/* Whose a node is, and another owner for it, by chown(2). -ENOENT: there is none. */
+	int (*node_owner)(struct kernel *k, const char *path, struct node_owner *ret);
+	int (*node_give)(struct kernel *k, const char *path, unsigned uid, unsigned gid);
 	/* Locked memory counts for the process that uses the iommufd, not for its user. */
 	int (*iommufd_own)(struct kernel *k, int fd);
 	/* libpci: names and capabilities into n */
@@ -196,6 +205,9 @@ struct knob {
  *                        VFs, and VFIO where another member of the IOMMU group blocks it.
  *                        "default" is set, never read: a driver of the host, as the
  *                        kernel chooses it, and no override.
+ * vfio-owner    PF/vfN   "UID:GID" of the node of its VFIO group, "absent" where there is none;
+ *            or ADDRESS  "UID" sets the owner alone. Refuses with -EBUSY where it is that of a
+ *                        user other than root; "UID:GID" is set on the way back.
  * vf-mac        PF/vfN   MAC; zero clears (driver's nearest where zero is refused)
  * vf-vlan       PF/vfN   as vlan_str(): "0", "100", "100 qos 3 proto 802.1ad"
  * vf-trust      PF/vfN   "on" "off" ("unknown" read where the driver reports none)

@@ -63,6 +63,18 @@ static const struct knob knobs[] = {
 		.set = driver_set,
 	},
 	{
+		.name = "vfio-owner",
+		.summary = "who may open the VFIO node of a function's IOMMU group",
+		.object = "PF/vfN or PCI address",
+		.owner = KNOB_OF_ATTACHMENT,
+		.idle = "0:0",
+		.deadline_ms = 10000,
+		.matches = vfio_owner_matches,
+		.check_free = vf_check_free,
+		.get = vfio_owner_get,
+		.set = vfio_owner_set,
+	},
+	{
 		.name = "vf-mac",
 		.summary = "administrative MAC of a VF, set through its PF",
 		.object = "PF/vfN",

@@ -146,7 +146,7 @@ struct host_scan {
 	size_t n_holders;
 	struct vdpa_dev *vdpas;
 	size_t n_vdpas;
-	bool has_iommufd;	       /* /dev/iommu */
+	bool has_iommufd;	       /* /dev/iommu, and VFIO makes device nodes */
 	bool has_vfio_pci;	       /* driver directory present */
 	bool has_tun, has_vhost_net;   /* device nodes */
 	bool has_vhost_vdpa;	       /* driver directory present */

@@ -34,6 +34,8 @@ int host_open(struct kernel *k, const json_t *args, json_t **ret, struct vnet_fd
 
 /* dev.c: the real kernel's part */
 int dev_open(struct kernel *k, const char *path, int *ret_fd);
+int dev_owner(struct kernel *k, const char *path, struct node_owner *ret);
+int dev_give(struct kernel *k, const char *path, unsigned uid, unsigned gid);
 int dev_tun_queue(struct kernel *k, int fd, const char *name, bool many);
 int dev_tun_by_fds(struct kernel *k, int fd, const char *name);
 int dev_iommufd_own(struct kernel *k, int fd);

@@ -23,6 +23,8 @@
 
 #define AUTOPROBE "sys/bus/vdpa/drivers_autoprobe"
 #define KEPT ".autoprobe"
+#define VDUSE "vduse" /* makes devices of what programs offer, each by its name */
+#define VDUSE_DEVICES "sys/class/vduse"
 #define APPEAR_MS 6000 /* octep_vdpa is at work for up to 5 s after it was bound */
 #define APPEAR_STEP_MS 100
 
@@ -150,6 +152,24 @@ static int check_made(struct kernel *k, const char *name, const char *wanted, st
 			    "the kernel said yes, but it reads back as '%s'", actual);
 }
 
+/* The kernel says EINVAL, and no more, of a device that no program offers yet. */
+static void explain_vduse(struct kernel *k, const char *name, const struct vdpa_config *c, int r,
+			  struct vnet_err *err)
+{
+	if (r != -EINVAL || strcmp(c->mgmtdev, VDUSE) != 0)
+		return;
+	if (kernel_exists(k, VDUSE_DEVICES "/%s", name))
+		vnet_err_set(err, r, VNET_E_FAILED,
+			     "the program that offers the VDUSE device of this name has not set "
+			     "up all of its queues, or it is not for a network (%s)",
+			     strerror(-r));
+	else
+		vnet_err_set(err, r, VNET_E_FAILED,
+			     "no program offers a VDUSE device of this name: start one that does "
+			     "(%s)",
+			     strerror(-r));
+}
+
 static int make(struct kernel *k, const char *name, const struct vdpa_config *c, const char *wanted,
 		struct vnet_err *err)
 {
@@ -159,10 +179,12 @@ static int make(struct kernel *k, const char *name, const struct vdpa_config *c,
 	if (r == 0) {
 		r = k->ops->vdpa_new(k, name, c, err);
 		made = r == 0;
-		if (r < 0)
+		if (r < 0) {
 			autoprobe_back(k, NULL); /* the error that counts is the other one */
-		else
+			explain_vduse(k, name, c, r, err);
+		} else {
 			r = autoprobe_back(k, err);
+		}
 	}
 	if (r == 0)
 		r = check_made(k, name, wanted, err);

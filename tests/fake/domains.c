@@ -12,7 +12,7 @@
  *	NAME.hang	libvirt answers nothing about it while this is there
  *	NAME.unplug.ALIAS	written by detach: the device goes UNPLUG_MSEC after that
  *
- * Without guests/ there is no libvirt. What QEMU would do goes on without vnetd, so it
+ * Without guests/ libvirt does not answer; with a file no-libvirt there is none. What QEMU would do goes on without vnetd, so it
  * is caught up with at the next start: devices go, holders of dead guests let go.
  */
 #include <dirent.h>
@@ -419,8 +419,11 @@ static void connection(struct fake_domains *f)
 		f->sink.disconnected(f->sink.user, "libvirt: the connection was lost");
 	} else if (fd < 0 && !f->told) {
 		f->told = true;
-		f->sink.disconnected(f->sink.user,
-				     "libvirt: cannot connect: there is no guests folder");
+		if (faccessat(f->at.dirfd, "no-libvirt", F_OK, 0) == 0)
+			f->sink.absent(f->sink.user, "libvirt: cannot connect: nobody listens");
+		else
+			f->sink.disconnected(f->sink.user, "libvirt: cannot connect: there is no "
+							   "guests folder");
 	}
 	if (fd >= 0 && f->at.guests < 0) {
 		f->at.guests = take_fd(&fd);

@@ -8,6 +8,7 @@
  * makes such a directory:
  *
  *	sys/, dev/	what the real ones would show, plain files and links
+ *	dev/vfio/N	a group's node; in it whose it is, "UID GID MODE", where it is not root's
  *	fake.json	what netlink and /proc would say, and how drivers behave:
  *	  links		rows as nic-json.c spells them
  *	  vfs		{PF: rows as nic-json.c spells them}
@@ -49,7 +50,7 @@
  * port_set:{vlans,isolated}:NAME; and looks, which are not logged: fence:GROUP, links,
  * holders, vf_get:PF, netdev_get:NAME, netdev_holder, queue_users, port_get:NAME. Written values:
  * "tap one", "tap many", "macvtap on IFINDEX mode MODE"; of VLANs "PVID/TRUNK". As on the real kernel, taking away a
- * fence:GROUP, open:NODE, queue:NAME, by_fds:NAME, iommufd_own, links, holders, vf_get:PF. As on the real kernel, taking away a
+ * fence:GROUP, open:NODE, give:NODE, queue:NAME, by_fds:NAME, iommufd_own, links, holders, vf_get:PF. As on the real kernel, taking away a
  * VFIO device that somebody holds does not return until it is let go.
  * fence:GROUP, links, holders, vf_get:PF, mgmtdevs, vdpa_get:NAME, vdpa_new:NAME,
  * vdpa_del:NAME. As on the real kernel, taking away a VFIO or vDPA device that

@@ -60,6 +60,45 @@ int fake_open_node(struct kernel *k, const char *path, int *ret_fd)
 	return r;
 }
 
+/* In the node itself, so that a new one of its name is root's again. */
+int fake_node_owner(struct kernel *k, const char *path, struct node_owner *ret)
+{
+	struct fake f = { .rootfd = k->rootfd, .lockfd = -1 };
+	char text[64];
+	int r = fake_begin(&f);
+
+	if (r < 0)
+		return r;
+	*ret = (struct node_owner){ .mode = 0600 };
+	r = is_there(&f, "%s", path) ? 0 : -ENOENT;
+	get_text(&f, text, sizeof(text), "%s", path);
+	sscanf(text, "%u %u %o", &ret->uid, &ret->gid, &ret->mode);
+	fake_end_look(&f);
+	return r;
+}
+
+int fake_node_give(struct kernel *k, const char *path, unsigned uid, unsigned gid)
+{
+	struct fake f = { .rootfd = k->rootfd, .lockfd = -1 };
+	char op[FAKE_PATH_MAX], text[64], was[64] = "";
+	unsigned mode = 0600;
+	int r, fault;
+
+	snprintf(op, sizeof(op), "give:/%s", path);
+	r = fault = begin(&f, op);
+	if (r == 0 && !is_there(&f, "%s", path))
+		r = -ENOENT;
+	get_text(&f, was, sizeof(was), "%s", path);
+	sscanf(was, "%*u %*u %o", &mode);
+	snprintf(text, sizeof(text), "%u %u %o\n", uid, gid, mode);
+	if (r == 0)
+		r = put_file(&f, uid || gid || mode != 0600 ? text : "", "%s", path);
+	text[strcspn(text, "\n")] = '\0';
+	fake_log(&f, "give", path, text, r < 0 ? r : 0, fault != 0);
+	fake_end(&f);
+	return r < 0 ? r : 0;
+}
+
 static int open_queue(struct fake *f, const char *name)
 {
 	char path[64];

@@ -68,6 +68,8 @@ int fake_fault(struct fake *f, const char *op, bool is_write);
 
 /* open.c: operations as in daemon/host/host.h */
 int fake_open_node(struct kernel *k, const char *path, int *ret_fd);
+int fake_node_owner(struct kernel *k, const char *path, struct node_owner *ret);
+int fake_node_give(struct kernel *k, const char *path, unsigned uid, unsigned gid);
 int fake_tun_queue(struct kernel *k, int fd, const char *name, bool many);
 int fake_tun_by_fds(struct kernel *k, int fd, const char *name);
 /* Those that live by descriptors, of which the last was closed. */

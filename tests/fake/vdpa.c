@@ -309,6 +309,10 @@ static int make(struct fake *f, const char *name, const struct vdpa_config *c, c
 	}
 	if (is_there(f, VDPA_DEV "/%s", name))
 		return -EEXIST;
+	/* Of what a program offers under this name, all of its queues being set up. */
+	if (strcmp(c->mgmtdev, "vduse") == 0 &&
+	    get_number(f, 0, "sys/class/vduse/%s/queues_set_up", name) != 1)
+		return -EINVAL;
 	d = json_object();
 	json_put_str(d, "mgmtdev", c->mgmtdev);
 	if (c->has_mac)

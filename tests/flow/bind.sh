@@ -261,6 +261,8 @@ crashes() {
 	start
 	expect 0 '^nothing is bound$' bind
 	[ -e "$run/bind/$pf1.json.unreadable" ] || fail "it was not kept"
+	same "shown" "bind/$pf1.json.unreadable" "$(vnet inventory --json |
+		jq -r '.stale[] | select(.kind == "unreadable-file").object')"
 	expect 0 ' -> igb' bind $pf1 --driver default
 }
 

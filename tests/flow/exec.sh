@@ -29,8 +29,9 @@ run() { # NAME ARGS...
 }
 
 end_all() {
+	local rc=$?
 	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
-	finish
+	finish $rc
 }
 trap end_all EXIT
 
@@ -70,8 +71,26 @@ check "3=vhost-vdpa-0 -netdev vhost-vdpa,id=vnetd-net0,vhostfd=3 $virtio" --mode
 check "3=[a-z0-9/]+ 4=[a-z0-9/]+ -object iommufd,id=vnetd-net0-iommufd,fd=[34] -device vfio-pci,id=vnetd-net0,iommufd=vnetd-net0-iommufd,fd=[34]" \
 	--mode vf
 check "3=[a-z0-9/]+ 4=[a-z0-9/]+ -object iommufd,.*" --mode passthrough --pool enp2s0
-expect 1 'a vhost-user socket needs no vnetd without libvirt' \
-	exec vm9 --mode vhost-user -o socket=/tmp/x -- true
+sock="-chardev socket,id=vnetd-net0,path=/run/sw/p,,0"
+check "$sock -netdev vhost-user,id=vnetd-net0,chardev=vnetd-net0 $virtio" --mode vhost-user -o socket=/run/sw/p,0
+check "$sock,server=on,wait=off -netdev vhost-user,id=vnetd-net0,chardev=vnetd-net0,queues=2 $virtio,mq=on,vectors=6,host_mtu=9000" \
+	--mode vhost-user -o socket=/run/sw/p,0 -o role=server --queues 2 --mtu 9000
+
+note "vhost-user needs memory that the switch can map: QEMU's own command line says whether it is"
+qemu=$work/qemu-system-x86_64
+printf '#!/bin/sh\nexec echo "$@"\n' >"$qemu"
+chmod +x "$qemu"
+user=(exec vm9 --mode vhost-user -o socket=/run/sw/p0)
+memfd=(-object memory-backend-memfd,id=ram,size=64M)
+expect 4 "guest vm9's memory cannot be shared: start QEMU with -object memory-backend-memfd,id=ram,share=on" \
+	"${user[@]}" -- "$qemu" -m 64 @net0
+expect 4 "guest vm9's memory cannot be shared" "${user[@]}" -- "$qemu" "${memfd[@]}" -machine q35 @net0
+expect 4 "guest vm9's memory cannot be shared" "${user[@]}" -- "$build/vnetctl" --socket "$socket" exec vm9 --mode tap --name net1 -- "$qemu" @net0
+same_host fresh
+expect 0 '^-object .*path=/run/sw/p0' "${user[@]}" -- "$qemu" "${memfd[@]}" -machine q35,memory-backend=ram @net0
+becomes vm9/net0 none
+expect 0 '^/run/sw/p0$' "${user[@]}" -- echo @net0.path # what it runs is not known
+becomes vm9/net0 none
 same_host fresh
 
 note "without the cdev QEMU opens the group by itself: it is told the address"
@@ -179,7 +198,30 @@ for point in handover:before handover:after; do
 	same_host fresh
 done
 
+note "an open that hangs holds up its own function alone"
+new_host --pfs 2 --pf-up 0 --existing-vfs 2 --no-vfs-on 1 --bridge br0 --mgmtdev vdpasim_net --cdev
+start
+keep fresh
+for hangs in 'open:/dev/vfio/devices/* --mode vf' 'open:/dev/vhost-vdpa-* --mode vdpa'; do
+	kernel_fails "hang ${hangs%% *}"
+	# shellcheck disable=SC2086 # words
+	begin slow exec vm8 ${hangs#* } -- true
+	ready() { [ "$(state_of vm8/net0)" = ready ]; }
+	wait_for 10 ready || fail "it is not being handed over"
+	begin other exec vm9 --mode vhost-net -- true
+	ended 5 other 0 ''
+	[ ! -s "$work/slow.rc" ] || fail "it does not hang"
+	kernel_well
+	ended 20 slow 0 ''
+	becomes vm8/net0 none
+	becomes vm9/net0 none
+	back_as fresh '^dev/vfio/devices d'
+done
+
 note "the kernel refuses a descriptor"
+new_host --bridge br0 --guests 2
+start
+keep fresh
 for op in open:/dev/net/tun 'queue:vn*' open:/dev/vhost-net 'by_fds:vn*'; do
 	kernel_fails "$op EMFILE"
 	expect 1 'Too many open files' exec vm9 --mode vhost-net -- true

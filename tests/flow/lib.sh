@@ -278,6 +278,7 @@ dump() {
 		cd "$host"
 		find sys dev -printf '%p %y %l\n'
 		grep -rs '' sys --exclude=ifindex || :
+		grep -s '' dev/vfio/[0-9]* || :
 		# shellcheck disable=SC2016 # jq's
 		jq -r '(.links[] | "link \(.name) \(.up) \(.master) \(.addresses)"),
 			(.links[] | select(.kind == "tun" or .kind == "macvtap" or .kind == "bridge") |
@@ -355,8 +356,9 @@ side_by_side() { # FUNCTION...
 
 san_found='ERROR: AddressSanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer'
 
-finish() {
-	local rc=$? pid
+# From a trap that does something before it: with the exit code that it began with.
+finish() { # [CODE]
+	local rc=${1:-$?} pid
 	trap - EXIT
 	[ ! -d "$host" ] || kernel_well
 	for pid in $(workers); do

@@ -135,7 +135,7 @@ others() {
 # The tap is as on a Linux bridge; its port is a row of a database.
 ovs() {
 	ovs_begin
-	trap 'ovs_end; finish' EXIT
+	trap 'rc=$?; ovs_end; finish $rc' EXIT
 	host_of_all_modes
 	ovs_host
 	matrix ovs ovs-port

@@ -174,6 +174,8 @@ auto() {
 	expect 4 'vm1/[ab] has it' attach vm1 --pool lan --no-fallback
 	attach_auto c vdpa
 	says 'why +.*no vf: ' "$(vnet show vm1/c)"
+	expect 0 '^vm1/c: mode vdpa, for no vf: .*has it' list
+	! vnet list | grep -q '^vm1/[ab]: ' || fail "a VF is the best there is"
 	expect 0 'why: .*no vf: ' plan attach vm1 --pool lan
 	attach_auto d vhost-net --vlan 7
 	says 'why +.*no vf: .*; no vdpa: vlan 7: a vDPA device ' "$(vnet show vm1/d)"

@@ -3,7 +3,7 @@
 
 As much of the monitor as vnetd talks to; descriptors are held as QEMU holds them. Each command
 becomes a line of CALLS. HOW is read at each: words of "fail COMMAND", "hangup COMMAND", "die
-COMMAND", "unplug never", "unplug refused".
+COMMAND", "unplug never", "unplug refused", "memory shared", "nobody" (at the socket).
 """
 import json
 import os
@@ -15,6 +15,7 @@ class Monitor:
     def __init__(self, how, calls):
         self.how, self.calls = how, calls
         self.fds, self.netdevs, self.objects, self.devices = {}, {}, {}, {}
+        self.sockets = {}
 
     def told(self, what):
         with open(self.how, encoding="utf-8") as f:
@@ -37,7 +38,17 @@ class Monitor:
         elif name == "closefd":
             os.close(self.fds.pop(args["fdname"]))
         elif name == "netdev_add":
+            assert "chardev" not in args or self.sockets[args["chardev"]] and not self.told("nobody")
             self.netdevs[key] = self.take(args)
+        elif name == "chardev-add":
+            self.sockets[key] = args["backend"]["data"]["addr"]["data"]["path"]
+        elif name == "chardev-remove":
+            del self.sockets[key]
+        elif name == "query-chardev":
+            down = "disconnected:" if self.told("nobody") else ""
+            return [{"label": k, "filename": f"{down}unix:{v}"} for k, v in self.sockets.items()], []
+        elif name == "query-memdev":
+            return [{"id": "pc.ram", "share": self.told("memory shared")}], []
         elif name == "object-add":
             self.objects[key] = self.take(args)
         elif name == "device_add":
@@ -48,6 +59,8 @@ class Monitor:
         elif name in ("netdev_del", "object-del"):
             for fd in (self.netdevs if name == "netdev_del" else self.objects).pop(key):
                 os.close(fd)
+            if name == "netdev_del":
+                self.sockets.pop(key, None)
         elif name == "device_del":
             if self.told("unplug refused"):
                 return {}, [("DEVICE_UNPLUG_GUEST_ERROR", key)]

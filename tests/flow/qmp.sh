@@ -17,8 +17,9 @@ qemu() {
 }
 
 end_all() {
+	local rc=$?
 	[ ${#qemus[@]} = 0 ] || kill -9 "${qemus[@]}" 2>/dev/null || :
-	finish
+	finish $rc
 }
 trap end_all EXIT
 
@@ -55,6 +56,60 @@ for mode in "vhost-net 2" "vhost-net 4 --queues 2" "tap 1" "macvtap 2" "vdpa 1" 
 	same "descriptors" 0 "$(holds)"
 	same_host
 done
+
+note "vhost-user: QEMU itself opens the socket, if its memory can be shared"
+user=(--qmp "$qmp" vm9 --mode vhost-user -o socket=/run/sw/p0)
+: >"$calls"
+expect 4 "guest vm9's memory cannot be shared: start QEMU with" attach "${user[@]}"
+same "commands" query-memdev "$(commands)"
+shared() { printf '%s\n' "memory shared" "$@" >"$how"; }
+for role in client server; do
+	shared
+	: >"$calls"
+	expect 0 'vm9/net0: vhost-user' attach "${user[@]}" -o role=$role --queues 2
+	same "commands" "query-memdev chardev-add query-chardev netdev_add query-pci device_add" "$(commands)"
+	grep -qF '"path": "/run/sw/p0"' "$calls" || fail "the socket: $(<"$calls")"
+	same "who has it" "in-use $pid path /run/sw/p0" \
+		"$(json '.attachments[0] | "\(.state) \(.pid) \(.handover) \(.device)"' list)"
+	: >"$calls"
+	expect 0 'is detached' detach --qmp "$qmp" vm9
+	same "commands" "device_del netdev_del chardev-remove object-del" "$(commands)"
+	same_host
+done
+for command in query-memdev chardev-add query-chardev netdev_add query-pci device_add; do
+	shared "fail $command"
+	: >"$calls"
+	case $command in
+	query-memdev | query-pci) # an older one that does not say; the bus is then QEMU's choice
+		expect 0 'vm9/net0: vhost-user' attach "${user[@]}"
+		expect 0 'is detached' detach --qmp "$qmp" vm9
+		;;
+	*) expect 1 'attach vm9/net0: .*no such luck' attach "${user[@]}" ;;
+	esac
+	[ $command = chardev-add ] || says 'chardev-remove' "$(commands)"
+	same_host
+done
+note "nobody at the socket: a netdev_add would stop the guest until somebody is"
+shared nobody
+: >"$calls"
+begin early attach "${user[@]}" -o role=server
+twice() { [ "$(grep -c query-chardev "$calls")" -ge 2 ]; }
+wait_for 10 twice || fail "it does not look again: $(<"$calls")"
+shared
+ended 10 early 0 'vm9/net0: vhost-user'
+expect 0 'is detached' detach --qmp "$qmp" vm9
+shared nobody
+: >"$calls"
+expect 1 '/run/sw/p0: the process that is to serve the NIC has not connected' attach "${user[@]}" -o role=server
+says 'query-chardev chardev-remove$' "$(commands)"
+same_host
+: >"$calls"
+begin early attach "${user[@]}"
+wait_for 10 twice || fail "it does not look: $(<"$calls")"
+gone
+ended 10 early 1 'attach vm9/net0'
+same_host
+qemu
 
 note "refused before anything is made"
 expect 1 'libvirt has a guest vm1' attach --qmp "$qmp" vm1 --mode tap
@@ -117,6 +172,26 @@ kill -9 "$pid"
 wait "$pid" 2>/dev/null || :
 pid=$first qmp=$other
 restart
+expect 0 'is detached' detach --qmp "$qmp" vm9
+same_host
+
+note "the guest lets go, and QEMU keeps the rest: nobody says that the guest has it"
+for failing in 'vhost-net netdev_del' 'vf object-del'; do
+	attach --mode "${failing% *}"
+	echo "fail ${failing#* }" >"$how"
+	expect 1 'detach vm9/net0: the guest has let go of it, but QEMU keeps its back end until' detach --qmp "$qmp" vm9
+	says 'no such luck' "$err"
+	same "state" detaching "$(state_of vm9/net0)"
+	: >"$how"
+	expect 0 'is detached' detach --qmp "$qmp" vm9
+	same_host
+done
+note "nobody answers: it is not known"
+attach --mode vhost-net
+echo "hangup device_del" >"$how"
+expect 1 'detach vm9/net0: whether the guest lets go of it is not known: .*it was closed' detach --qmp "$qmp" vm9
+same "state" detaching "$(state_of vm9/net0)"
+: >"$how"
 expect 0 'is detached' detach --qmp "$qmp" vm9
 same_host
 

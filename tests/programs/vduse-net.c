@@ -4,7 +4,8 @@
  * VDUSE device, of which `vdpa dev add name NAME mgmtdev vduse` makes a vDPA device of
  * the same name. It prints "ready", answers what the kernel asks (a status that is not
  * answered stalls whoever opens or leaves the device), carries no packets, and takes the
- * device away again at SIGTERM. The vDPA device must be gone by then.
+ * device away again at SIGTERM. The vDPA device must be gone by then. What one that was
+ * killed has left is served on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +58,7 @@ static int create(int control, const char *name)
 	memcpy(c->config, &net, sizeof(net));
 	if (ioctl(control, VDUSE_SET_API_VERSION, &version) < 0)
 		die("set the API version");
-	else if (ioctl(control, VDUSE_CREATE_DEV, c) < 0)
+	else if (ioctl(control, VDUSE_CREATE_DEV, c) < 0 && errno != EEXIST)
 		die(name);
 	else
 		r = 0;

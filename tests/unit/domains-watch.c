@@ -55,6 +55,7 @@ static void on_stopped(void *user, const char *uuid)
 static const struct domains_events watch_events = {
 	.known = on_known,
 	.lost = on_lost,
+	.absent = on_lost,
 	.changed = on_changed,
 	.device_removed = on_removed,
 	.removal_failed = on_removal_failed,

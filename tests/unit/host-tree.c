@@ -269,6 +269,28 @@ static int tree_fence(struct kernel *k, int group, int *ret_fd)
 	return 0;
 }
 
+static int tree_node_owner(struct kernel *k, const char *path, struct node_owner *ret)
+{
+	if (!kernel_exists(k, "%s", path))
+		return -ENOENT;
+	*ret = the_tree->node;
+	return 0;
+}
+
+static int tree_node_give(struct kernel *k, const char *path, unsigned uid, unsigned gid)
+{
+	char value[32];
+
+	(void)k;
+	snprintf(value, sizeof(value), "%u:%u", uid, gid);
+	note(the_tree, path, value);
+	if (the_tree->fail)
+		return the_tree->fail;
+	the_tree->node.uid = uid;
+	the_tree->node.gid = gid;
+	return 0;
+}
+
 static int tree_vf_get(struct kernel *k, const struct pci_addr *pf, struct vf_attrs **ret,
 		       size_t *ret_n, struct vnet_err *err)
 {
@@ -326,6 +348,8 @@ void tree_open(struct tree *t)
 	t->ops.link_up = tree_link_up;
 	t->ops.holders = tree_holders;
 	t->ops.fence = tree_fence;
+	t->ops.node_owner = tree_node_owner;
+	t->ops.node_give = tree_node_give;
 	t->ops.vf_get = tree_vf_get;
 	t->ops.vf_set = tree_vf_set;
 	t->k->ops = &t->ops;

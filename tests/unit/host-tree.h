@@ -12,11 +12,12 @@ struct tree {
 	char dir[64];
 	struct kernel *k;
 	struct kernel_ops ops;
-	char log[4096];	       /* "path=value;" of every write and vf_set */
-	const char *fail_path; /* writes to paths that end so fail ... */
-	int fail;	       /* ... with this errno */
-	bool silent;	       /* they succeed and do nothing instead */
-	int fence;	       /* what opening a group gives: 0 or -errno */
+	char log[4096];		/* "path=value;" of every write and vf_set */
+	const char *fail_path;	/* writes to paths that end so fail ... */
+	int fail;		/* ... with this errno */
+	bool silent;		/* they succeed and do nothing instead */
+	int fence;		/* what opening a group gives: 0 or -errno */
+	struct node_owner node; /* of every group's node */
 	struct holder holders[4];
 	size_t n_holders;
 	struct link links[8];

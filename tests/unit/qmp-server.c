@@ -109,8 +109,18 @@ static const char *obey(struct qmp_server *s, const char *name, const json_t *ar
 			       ? NULL
 			       : "\"class\":\"GenericError\",\"desc\":\"File descriptor named 'x' "
 				 "not found\"";
-	if (strcmp(name, "netdev_add") == 0)
+	if (strcmp(name, "netdev_add") == 0) {
+		snprintf(netdev, sizeof(netdev), "chardev:%s", word(args, "chardev"));
+		/* A real one would stand still where nobody is at it. */
+		assert_true(!*word(args, "chardev") || (qmp_server_has(s, netdev) && !s->alone));
 		add(s, "netdev", word(args, "id"));
+	}
+	if (strcmp(name, "netdev_del") == 0) /* its chardev goes along */
+		take(s, "chardev", word(args, "id"));
+	if (strcmp(name, "chardev-add") == 0)
+		add(s, "chardev", word(args, "id"));
+	if (strcmp(name, "chardev-remove") == 0 && !take(s, "chardev", word(args, "id")))
+		return "\"class\":\"GenericError\",\"desc\":\"Chardev 'x' not found\"";
 	if (strcmp(name, "object-add") == 0)
 		add(s, "object", word(args, "id"));
 	if (strcmp(name, "netdev_del") == 0 && !take(s, "netdev", word(args, "id")))
@@ -162,6 +172,24 @@ static void answer(struct qmp_server *s, json_int_t id, const char *error, const
 	qmp_server_say(s, text);
 }
 
+static const char *result_of(struct qmp_server *s, const char *name)
+{
+	if (strcmp(name, "query-pci") == 0)
+		return s->busy_port ? BUSY_PORT : EMPTY_PORT;
+	if (strcmp(name, "qom-list") == 0)
+		return qmp_server_has(s, "device:vnetd-net0") ? "[{\"name\":\"vnetd-net0\"}]"
+							      : "[{\"name\":\"type\"}]";
+	if (strcmp(name, "query-memdev") == 0 && s->memory)
+		return s->memory;
+	if (strcmp(name, "query-chardev") != 0)
+		return "{}";
+	if (!s->alone)
+		return "[{\"label\":\"other\",\"filename\":\"disconnected:unix:/y\"},"
+		       "{\"label\":\"vnetd-net0\",\"filename\":\"unix:/x\"}]";
+	s->alone--;
+	return "[{\"label\":\"vnetd-net0\",\"filename\":\"disconnected:unix:/x\"}]";
+}
+
 static void serve(struct qmp_server *s, const json_t *msg, unsigned n_fds)
 {
 	const char *name = word(msg, "execute"), *error, *id;
@@ -190,12 +218,7 @@ static void serve(struct qmp_server *s, const json_t *msg, unsigned n_fds)
 			: obey(s, name, args, n_fds, here && !s->silent_at);
 	if (here && s->silent_at)
 		return;
-	answer(s, number, error,
-	       strcmp(name, "query-pci") == 0 ? (s->busy_port ? BUSY_PORT : EMPTY_PORT)
-	       : strcmp(name, "qom-list") == 0
-		       ? (qmp_server_has(s, "device:vnetd-net0") ? "[{\"name\":\"vnetd-net0\"}]"
-								 : "[{\"name\":\"type\"}]")
-		       : "{}");
+	answer(s, number, error, result_of(s, name));
 	if (strcmp(name, "device_del") == 0 && !error && s->unplug == UNPLUG_LATER)
 		deleted(s, id);
 	if (strcmp(name, "device_del") == 0 && !error && s->unplug == UNPLUG_REFUSED)

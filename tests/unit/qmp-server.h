@@ -22,15 +22,18 @@ struct qmp_server {
 	/* What it was told, "getfd(1)": with so many descriptors; later ones are not kept. */
 	char log[QS_MAX][512];
 	unsigned n_log;
-	char thing[QS_MAX][64]; /* "fd:NAME", "netdev:ID", "object:ID", "device:ID" */
+	char thing[QS_MAX][64]; /* "fd:NAME", "netdev:ID", "object:ID", "device:ID",
+				* "chardev:ID" */
 	unsigned n_things;
 	/* How it behaves */
 	bool no_greeting;
-	int fail_at;	 /* the n-th command from 0 on but qmp_capabilities; -1 none */
-	bool silent_at;	 /* and says nothing there, but does it */
-	bool close_at;	 /* and hangs up there */
-	bool keep_names; /* of a command that fails */
-	bool busy_port;	 /* no root port is empty */
+	int fail_at;	    /* the n-th command from 0 on but qmp_capabilities; -1 none */
+	bool silent_at;	    /* and says nothing there, but does it */
+	bool close_at;	    /* and hangs up there */
+	bool keep_names;    /* of a command that fails */
+	bool busy_port;	    /* no root port is empty */
+	unsigned alone;	    /* at so many looks nobody is at the socket; each is one less */
+	const char *memory; /* answer of query-memdev; NULL: {} */
 	enum { UNPLUG_LATER, UNPLUG_BEFORE, UNPLUG_NEVER, UNPLUG_REFUSED } unplug;
 	unsigned n_commands;
 };

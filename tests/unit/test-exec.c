@@ -76,6 +76,35 @@ static void test_arguments(void **state)
 			    "-device vfio-pci,id=vnetd-net0,host=@net0.host");
 }
 
+static void test_socket(void **state)
+{
+	struct vnet_attachment a = { .name = "net0",
+				     .kind = DL_SOCKET,
+				     .device = "/run/p0",
+				     .how = "model=virtio queues=2 role=server mtu=9000" };
+	_cleanup_json_ json_t *reply = json_object(), *want, *none = json_array();
+
+	(void)state;
+	exec_put_arguments(reply, &a, none, NULL);
+	want = json_pack(
+		"[s,s,s,s,s,s]", "-chardev",
+		"socket,id=vnetd-net0,path=@net0.path,server=on,wait=off", "-netdev",
+		"vhost-user,id=vnetd-net0,chardev=vnetd-net0,queues=2", "-device",
+		"virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac,mq=on,vectors="
+		"6,host_mtu=9000");
+	assert_true(json_equal(json_object_get(reply, "arguments"), want));
+	assert_string_equal(json_string_value(
+				    json_object_get(json_object_get(reply, "values"), "path")),
+			    "/run/p0");
+	strcpy(a.how, "model=virtio queues=1 role=client");
+	exec_put_arguments(reply, &a, none, NULL);
+	json_decref(want);
+	want = json_pack("[s,s,s,s,s,s]", "-chardev", "socket,id=vnetd-net0,path=@net0.path",
+			 "-netdev", "vhost-user,id=vnetd-net0,chardev=vnetd-net0", "-device",
+			 "virtio-net-pci,id=vnetd-net0,netdev=vnetd-net0,mac=@net0.mac");
+	assert_true(json_equal(json_object_get(reply, "arguments"), want));
+}
+
 static void send_with(int fd, const char *text, int extra)
 {
 	union {
@@ -122,6 +151,8 @@ static void test_qmp_calls(void **state)
 	expect_text(f, fd, "no connected QMP socket");
 	say(fd, CALL("Attach", ",\"qmp\":1"));
 	expect_text(f, fd, "qmp");
+	say(fd, CALL("Exec", ",\"sharedMemory\":1"));
+	expect_text(f, fd, "sharedMemory");
 	assert_int_equal(pipe(pair), 0);
 	send_with(fd, CALL("Attach", ",\"qmp\":true"), pair[0]);
 	{
@@ -146,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_played),
+		cmocka_unit_test(test_socket),
 		SERVER_TEST(test_qmp_calls),
 	};
 

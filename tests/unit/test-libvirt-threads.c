@@ -133,6 +133,11 @@ static void on_connected(void *user)
 	note(user, "connected ");
 }
 
+static void on_absent(void *user, const char *why)
+{
+	note(user, "absent:%s ", why);
+}
+
 static void on_disconnected(void *user, const char *why)
 {
 	note(user, "disconnected:%s ", why);
@@ -148,6 +153,7 @@ static struct fixture *fixture_new(const struct threads_ops *ops)
 		.event_removed = on_removed,
 		.connected = on_connected,
 		.disconnected = on_disconnected,
+		.absent = on_absent,
 		.user = f,
 	};
 
@@ -305,9 +311,10 @@ static void test_reports(void **state)
 	threads_report(f->threads, REPORT_CONNECTED, "", "");
 	threads_report(f->threads, REPORT_CHANGED, "a", "");
 	threads_report(f->threads, REPORT_DISCONNECTED, "", "gone");
+	threads_report(f->threads, REPORT_ABSENT, "", "none");
 	for (int i = 0; i < 3; i++)
 		sd_event_run(f->event, 10000);
-	assert_string_equal(f->log, "connected changed:a disconnected:gone ");
+	assert_string_equal(f->log, "connected changed:a disconnected:gone absent:none ");
 	threads_report(f->threads, REPORT_CHANGED, "b", ""); /* freed unread */
 	fixture_free(f);
 }

@@ -227,6 +227,7 @@ static void test_no_daemon(void **state)
 	while (!strstr(domains_why_unknown(w->domains), "No such file"))
 		watch_for(w, 20);
 	assert_int_equal(domains_known(w->domains), DOMAINS_NEVER);
+	assert_true(domains_absent(w->domains));
 	assert_non_null(strstr(domains_why_unknown(w->domains), "libvirt: connect to qemu+unix:"));
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	watch_free(w);

@@ -329,6 +329,7 @@ static struct vnet_attachment sample(void)
 		.how = "queues=2",
 		.pid = 4711,
 		.pid_start = 99,
+		.uid = 1000,
 		.handover = HO_PATH,
 		.persistent = true,
 		.since_usec = 1700000000000000,
@@ -354,7 +355,7 @@ static void test_attachment_json(void **state)
 		"\"pool\":\"ens1\",\"mac\":\"52:54:00:12:34:56\","
 		"\"vlan\":{\"id\":100,\"qos\":3,\"proto\":\"802.1ad\"},"
 		"\"pf\":\"0000:65:00.0\",\"pfMac\":\"a0:36:9f:00:00:01\",\"vfIndex\":3,"
-		"\"vf\":\"0000:65:10.6\",\"uplink\":\"0000:65:00.0\",\"kind\":\"hostdev\",\"device\":\"0000:65:10.6\",\"how\":\"queues=2\",\"pid\":4711,\"pidStart\":99,\"handover\":\"path\",\"persistent\":true,"
+		"\"vf\":\"0000:65:10.6\",\"uplink\":\"0000:65:00.0\",\"kind\":\"hostdev\",\"device\":\"0000:65:10.6\",\"how\":\"queues=2\",\"pid\":4711,\"pidStart\":99,\"uid\":1000,\"handover\":\"path\",\"persistent\":true,"
 		"\"sinceUsec\":1700000000000000,\"asked\":{\"guest\":\"vm1\",\"name\":null,"
 		"\"modes\":[\"vf\"],\"pool\":null,\"mac\":null,\"vlan\":null,"
 		"\"scope\":null,\"options\":{\"queues\":\"2\"},\"fallback\":true}}");

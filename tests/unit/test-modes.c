@@ -443,6 +443,9 @@ static const struct test vhost_user[] = {
 	{ "vhost-user", "queues=9 socket=/run/p0", { NOTHING }, 0, "4 vCPUs" },
 	{ "vhost-user", "socket=/run/p0", { NOTHING, .guest_shared = 0 }, 0,
 		"guest vm1's memory cannot be shared: add <memoryBacking><source type='memfd'/>" },
+	{ "vhost-user", "socket=/run/p0", { NOTHING, .guest_shared = 0, .guest_process = 1 }, 0,
+		"guest vm1's memory cannot be shared: start QEMU with -object memory-backend-memfd,"
+		"id=ram,share=on,size=SIZE (that of -m) and -machine memory-backend=ram" },
 	{ "vhost-user", "socket=/run/p0", { NOTHING }, 0, "vnetd cannot", .vlan = "7" },
 };
 
@@ -459,6 +462,18 @@ static const struct test passthrough[] = {
 		"unsafe: no interrupt remapping",
 		"driver 0000:65:00.0 vfio-pci override=vfio-pci",
 		"pci 0000:65:00.0 ",
+		"iommufd IOMMUFD  1; vfio VFIO 0000:65:00.0 1" },
+	{ "passthrough", "", { WHOLE, .guest_process = 1, .guest_uid = 1000 }, 50,
+		"0000:65:00.0 is free (on igb); the host has no interface eth0 meanwhile, whatever configures it; the guest sees its own MAC address",
+		"driver 0000:65:00.0 vfio-pci override=vfio-pci; vfio-owner 0000:65:00.0 1000",
+		"pci 0000:65:00.0 ",
+		"" },
+	{ "passthrough", "", { WHOLE, .guest_process = 1, .guest_uid = 0 }, 50,
+		"0000:65:00.0 is free (on igb); the host has no interface eth0 meanwhile, whatever configures it; the guest sees its own MAC address",
+		"driver 0000:65:00.0 vfio-pci override=vfio-pci", "pci 0000:65:00.0 ", "" },
+	{ "passthrough", "", { WHOLE, .guest_process = 1, .guest_uid = 1000, .has_iommufd = 1 }, 50,
+		"0000:65:00.0 is free (on igb); the host has no interface eth0 meanwhile, whatever configures it; the guest sees its own MAC address",
+		"driver 0000:65:00.0 vfio-pci override=vfio-pci", "pci 0000:65:00.0 ",
 		"iommufd IOMMUFD  1; vfio VFIO 0000:65:00.0 1" },
 	{ "passthrough", "", { WHOLE, .in_use = "by me" }, 0, "is in use: by me" },
 	{ "passthrough", "", { WHOLE, .host_use = "eth0 has 1 address" }, 0,

@@ -22,6 +22,11 @@
 	"{\"attachment\":{\"mode\":\"vf\"},\"fds\":[],\"values\":{\"mac\":\"m\"," \
 	"\"host\":\"0000:01:10.0\"},\"arguments\":[\"-device\",\"vfio-pci,host=@net0.host\"]}"
 
+#define SOCKET                                                                            \
+	"{\"attachment\":{\"mode\":\"vhost-user\"},\"fds\":[],\"values\":{\"mac\":\"m\"," \
+	"\"host\":null,\"path\":\"/run/a,b\"},\"arguments\":[\"-chardev\","               \
+	"\"socket,path=@net0.path\"]}"
+
 static const struct vnet_fds some = { .n = 4, .fd = { 7, 8, 12, 13 } };
 
 /* @args with '|' between two; the outcome likewise, or NULL. */
@@ -85,6 +90,9 @@ static void test_filled_in(void **state)
 			assert_null(got);
 	}
 	assert_string_equal(fill(VF, "q|@net0", &err), "q|-device|vfio-pci,host=0000:01:10.0");
+	/* A ',' ends an option of QEMU's, and is doubled in one. */
+	assert_string_equal(fill(SOCKET, "q|@net0", &err), "q|-chardev|socket,path=/run/a,,b");
+	assert_string_equal(fill(SOCKET, "q|@net0.path", &err), "q|/run/a,b");
 }
 
 static void test_what_the_mode_has_not(void **state)
@@ -97,6 +105,9 @@ static void test_what_the_mode_has_not(void **state)
 				      "@net0.vhost @net0.mac");
 	assert_null(fill(VF, "q|fds=@net0.tap", &err));
 	assert_string_equal(err.text, "mode vf has no @net0.tap: it has @net0.host @net0.mac");
+	assert_null(fill(SOCKET, "q|fds=@net0.tap", &err));
+	assert_string_equal(err.text,
+			    "mode vhost-user has no @net0.tap: it has @net0.path @net0.mac");
 }
 
 static void test_an_answer_that_is_wrong(void **state)

@@ -139,7 +139,7 @@ static int attach_nic(struct fixture *f, const char *words, struct qmp_nic nic)
 	struct vnet_fds fds;
 
 	roles = roles_of(words, &fds);
-	assert_int_equal(qmp_nic_attach(f->q, &nic, roles, &fds, done, f, &err), 0);
+	assert_int_equal(qmp_nic_attach(f->q, f->event, &nic, roles, &fds, done, f, &err), 0);
 	assert_int_equal(fds.n, 0);
 	return wait_done(f);
 }
@@ -266,7 +266,8 @@ static void test_no_network_device(void **state)
 		struct vnet_fds fds;
 		_cleanup_json_ json_t *roles = roles_of(words[i], &fds);
 
-		assert_int_equal(qmp_nic_attach(f->q, &nic, roles, &fds, done, f, &err), -EINVAL);
+		assert_int_equal(qmp_nic_attach(f->q, f->event, &nic, roles, &fds, done, f, &err),
+				 -EINVAL);
 		assert_int_equal(count_fds(), before);
 	}
 	assert_int_equal(f->done, 0);
@@ -444,7 +445,7 @@ static int attach_real(struct fixture *f)
 
 	vnet_fds_add(&fds, tap_queue("vntest"));
 	vnet_fds_add(&fds, tap_queue("vntest"));
-	assert_int_equal(qmp_nic_attach(f->q, &nic, roles, &fds, done, f, &err), 0);
+	assert_int_equal(qmp_nic_attach(f->q, f->event, &nic, roles, &fds, done, f, &err), 0);
 	return wait_done(f);
 }
 

@@ -246,6 +246,12 @@ static void test_host_facts(void **state)
 	tree_file(&t, "PCI-MSI-0000:00:1f.2\n", "sys/kernel/irq/24/chip_name");
 	scan();
 	assert_true(s.has_iommufd);
+	tree_file(&t, "Character devices:\n  1 mem\n511 vfio\n", "proc/devices");
+	scan();
+	assert_false(s.has_iommufd); /* its VFIO makes no device nodes */
+	tree_file(&t, "Character devices:\n  1 mem\n511 vfio-dev\n", "proc/devices");
+	scan();
+	assert_true(s.has_iommufd);
 	assert_true(s.unsafe_interrupts);
 	assert_int_equal(s.intr_remap, -1); /* no x86 IOMMU: the name says nothing */
 	tree_dir(&t, "sys/class/iommu/dmar0");

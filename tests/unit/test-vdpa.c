@@ -283,6 +283,35 @@ static void test_refusals_of_the_kernel(void **state)
 	refused(h, "vdpa", DEV, KNOB_ABSENT, -EIO, "still there");
 }
 
+/* One that offers DEV. */
+static void vduse_program(const struct host *h, const char *queues_set_up)
+{
+	static const char *const dirs[] = { "sys/class/vduse", "sys/class/vduse/" DEV };
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		snprintf(path, sizeof(path), "%s/%s", h->dir, dirs[i]);
+		mkdir(path, 0755);
+	}
+	fake_host_put(h->dir, "sys/class/vduse/" DEV "/queues_set_up", queues_set_up);
+}
+
+static void test_vduse(void **state)
+{
+	struct host *h = *state;
+
+	refused(h, "vdpa", DEV, "vduse", -EINVAL,
+		"vDPA device " DEV ": no program offers a VDUSE device of this name: start one");
+	is(h, "vdpa", DEV, KNOB_ABSENT);
+	file_is(h, BUS "drivers_autoprobe", "1");
+	vduse_program(h, "0\n");
+	refused(h, "vdpa", DEV, "vduse", -EINVAL, "has not set up all of its queues");
+	refused(h, "vdpa", "vn0", "vduse", -EINVAL, "no program offers");
+	vduse_program(h, "1\n");
+	set_ok(h, "vdpa", DEV, "vduse");
+	is(h, "vdpa", DEV, "vduse");
+}
+
 static void test_waits_for_mgmtdev(void **state)
 {
 	struct host *h = *state;
@@ -443,6 +472,7 @@ int main(void)
 		CASE(test_autoprobe_that_was_off),
 		CASE(test_autoprobe_left_off),
 		CASE(test_refusals_of_the_kernel),
+		CASE(test_vduse),
 		CASE(test_waits_for_mgmtdev),
 		VFS(test_one_device_a_function),
 		CASE(test_bind_and_unbind),
