@@ -214,6 +214,15 @@ static const struct link *used_link(const struct host_scan *s, const struct nic 
 	return NULL;
 }
 
+static bool makes_vdpas(const struct host_scan *s, const struct nic *n)
+{
+	for (size_t i = 0; i < s->n_mgmtdevs; i++) {
+		if (s->mgmtdevs[i].pci.set && pci_addr_eq(&s->mgmtdevs[i].pci, &n->addr))
+			return true;
+	}
+	return false;
+}
+
 /* A driver of the host is on it: is that somebody's use? */
 static bool held_by_driver(const struct host_scan *s, const struct nic *n, struct held *ret)
 {
@@ -226,7 +235,8 @@ static bool held_by_driver(const struct host_scan *s, const struct nic *n, struc
 		snprintf(ret->text, sizeof(ret->text), "vDPA device %s is made of it", v->name);
 		return true;
 	}
-	if (!n->network || n->n_ifindex || !inventory_blocks_group(n))
+	/* Drivers for vDPA alone make no interface (octep_vdpa, vp_vdpa). */
+	if (!n->network || n->n_ifindex || !inventory_blocks_group(n) || makes_vdpas(s, n))
 		return false;
 	snprintf(ret->name, sizeof(ret->name), "%s", n->driver);
 	if (strncmp(n->driver, "uio_", 4) == 0 || strcmp(n->driver, "igb_uio") == 0)

@@ -298,8 +298,8 @@ static void view_mgmtdev(struct view *v, struct manager *m, const char *name,
 	v->nic.mgmtdev_max_pairs = d->max_vqs > 1 ? d->max_vqs / 2 : 0;
 }
 
-/* A VF that is to become a management device. What that takes shows when it is one; the
- * drivers that are known take a MAC. */
+/* A VF that is to become a management device. What that takes shows when it is one: until
+ * then it's all that its driver may take, and the rest is the kernel's to refuse. */
 static void view_vf_mgmtdev(struct view *v, struct manager *m, const struct uplink *u,
 			    const struct vnet_attachment *self)
 {
@@ -309,7 +309,8 @@ static void view_vf_mgmtdev(struct view *v, struct manager *m, const struct upli
 	/* Before it is there its address is not known: the plan is made again then. */
 	snprintf(v->vf_mgmtdev, sizeof(v->vf_mgmtdev), "pci/%s",
 		 v->nic.vf_present ? v->nic.vf : v->nic.vf_object);
-	v->nic.mgmtdev_mac = 1;
+	v->nic.mgmtdev_mac = v->nic.mgmtdev_mtu = v->nic.mgmtdev_mq =
+		!host_vdpa_takes_nothing(u->vdpa_driver);
 	view_mgmtdev(v, m, v->vf_mgmtdev, self);
 }
 

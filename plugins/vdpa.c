@@ -44,7 +44,8 @@ static void vdpa_read(struct ask *a, const struct vnet_plugin_host *host,
 	ask_queues(a, most > 0 && most < QUEUES_MAX ? most : QUEUES_MAX, 0);
 	ask_mtu(a);
 	ask_text(a, "queues", queues);
-	if (!nic->mgmtdev_mq && strcmp(queues, "auto") == 0)
+	/* How many it may have is not known before a VF has become one. */
+	if ((!nic->mgmtdev_mq || most <= 0) && strcmp(queues, "auto") == 0)
 		a->queues = 0;
 	if (!nic->mgmtdev_mq && a->queues)
 		ask_wrong(a, "queues=%s: %s does not let them be chosen: ask for none", queues,

@@ -154,6 +154,8 @@ int host_scan_vfs(struct kernel *k, const struct pci_addr *pf, struct host_scan 
 /* vDPA management devices, and which one each vDPA device is of. Not part of
  * host_scan_nics(): generic netlink as a whole may hang (facts: R3). */
 int host_scan_mgmtdevs(struct kernel *k, struct host_scan *ret, struct vnet_err *err);
+/* Management devices of this driver take no MAC, MTU or queues: theirs come with all of it. */
+bool host_vdpa_takes_nothing(const char *driver);
 
 /* ---- knobs: things of the host that are read and set as a whole (knobs.c) ---- */
 

@@ -12,19 +12,25 @@
 #include "daemon/host/backend.h"
 #include "lib/cleanup.h"
 
-static bool takes_nothing(struct kernel *k, const struct vdpa_mgmtdev *m)
+bool host_vdpa_takes_nothing(const char *driver)
 {
 	static const char *const drivers[] = { "vp-vdpa", "ifcvf", "octep_vdpa" };
-	char driver[DRIVER_NAME_MAX], bdf[PCI_ADDR_STR];
 
-	if (!m->pci.set || kernel_readlink_base(k, driver, sizeof(driver), PCI_DEVICES "/%s/driver",
-						pci_addr_str(&m->pci, bdf)) < 0)
-		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
 		if (!strcmp(driver, drivers[i]))
 			return true;
 	}
 	return false;
+}
+
+static bool takes_nothing(struct kernel *k, const struct vdpa_mgmtdev *m)
+{
+	char driver[DRIVER_NAME_MAX], bdf[PCI_ADDR_STR];
+
+	return m->pci.set &&
+	       kernel_readlink_base(k, driver, sizeof(driver), PCI_DEVICES "/%s/driver",
+				    pci_addr_str(&m->pci, bdf)) >= 0 &&
+	       host_vdpa_takes_nothing(driver);
 }
 
 static void complete(struct kernel *k, struct vdpa_mgmtdev *m)

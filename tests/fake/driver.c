@@ -201,7 +201,8 @@ static int probe(struct fake *f, const char *driver, const char *bdf)
 		put_dir(f, PCI_DEV "/%s/uio/uio0", bdf);
 	else if (strcmp(driver, "pci-stub") == 0)
 		return 0;
-	else if (get_number(f, 0, PCI_DEV "/%s/class", bdf) >> 16 == 2)
+	else if (get_number(f, 0, PCI_DEV "/%s/class", bdf) >> 16 == 2 &&
+		 !json_is_true(json_object_get(function_of(f, bdf), "noLink")))
 		make_link(f, bdf);
 	return 0;
 }

@@ -21,10 +21,10 @@
  *			do not say of taps, macvtaps and bridges; port: {pvid, trunk,
  *			isolated} of one that is in a bridge, "10,20-30" its tagged VLANs
  *	  functions	{ADDRESS: {nativeDriver, vendorName, deviceName, flr, ari, acs,
- *			msixVectors, vfDriver, vf, link, mac, mgmtdev}}; vf: the record a new
- *			VF of it gets; link, mac: of the interface that its native driver
- *			makes; mgmtdev: that driver makes such a vDPA management device,
- *			"pci/ADDRESS"
+ *			msixVectors, vfDriver, vf, link, mac, noLink, mgmtdev}}; vf: the
+ *			record a new VF of it gets; link, mac: of the interface that its native driver
+ *			makes; noLink: it makes none; mgmtdev: that driver makes such a vDPA
+ *			management device, "pci/ADDRESS"
  *	  mgmtdevs	[{name, features: "0x..", maxVqs, takes: ["mac", "mtu",
  *			"max_vqp"], hidden}]: vDPA management devices of no function;
  *			hidden: the next so many looks do not show it

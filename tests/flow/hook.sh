@@ -128,7 +128,7 @@ back_as reserved
 
 note "after a reboot: no VFs, no state; the hook brings them back"
 stop
-rm -rf "$run"
+forget_runtime
 cp -a "$host/guests" "$work/guests" # the guests' XML is what a reboot leaves
 new_host --pf-up 1
 rm -rf "$host/guests"

@@ -88,6 +88,12 @@ start() {
 }
 
 # As systemd does it: it must end by itself, soon, and well.
+# As after a reboot. A worker may outlive its vnetd, and its lock is there.
+forget_runtime() {
+	wait_for 20 no_workers || fail "workers are left: $(workers)"
+	rm -rf "$run"
+}
+
 stop() {
 	local rc=0
 	end_daemon || rc=$?

@@ -71,7 +71,7 @@ all_back before
 note "all files of vnetd's are lost: adopted from the guests' own metadata"
 begin_with
 stop
-rm -rf "$run"
+forget_runtime
 start
 unharmed
 same "adopted" "vm1/net0 in-use $mac 100 3, vm1/net1 in-use, vm2/wan in-use" "$(json '[.attachments |

@@ -51,7 +51,7 @@ note "vnetd starts anew, also without its files, and takes all of it back"
 restart
 same "still" "in-use" "$(state_of vm1/net0)"
 stop
-rm -rf "$run"
+forget_runtime
 start
 wait_for 10 is_state vm2/net0 in-use || fail "vm2/net0 is not adopted"
 same "its VF" 1 "$(json .attachment.vfIndex show vm2/net0)"
@@ -125,6 +125,30 @@ virsh_destroy vm1
 wait_for 10 is_state vm1/net0 reserved || fail "it is not taken back"
 virsh_start vm1 || fail "vm1 does not start: $(<"$work/hook")"
 wait_for 10 is_state vm1/net0 in-use || fail "it does not run with it"
-vnet detach vm1
+detached() { vnet detach vm1; } # not before it's over with the start
+wait_for 10 detached || fail "vm1 is not detached: $(vnet list)"
 same "devices" 0 "$(jq '.vdpas | length' "$host/fake.json")"
 [ ! -e "$host/sys/bus/pci/devices/$vf/driver" ] || fail "the VF has a driver"
+
+note "a driver for vDPA alone: it makes no interface, and takes neither MAC nor queues"
+new_host --pfs 1 --guests 2 --vdpa-vfs
+drivers=$host/sys/bus/pci/drivers
+cp -a "$drivers/igbvf" "$drivers/octep_vdpa"
+change_fake ".functions[\"$pf\"] |= (.vfDriver = \"octep_vdpa\" | .vf.noLink = true | .vf.mgmtdev.takes = [])"
+conf octep_vdpa
+start
+expect 4 'queues=1: .* does not let them be chosen' attach vm1 --pool a --queues 1
+expect 0 '^vm1/net0: vdpa ' attach vm1 --pool a --mac 52:54:00:00:00:09 --queues auto
+same "the device" "pci/$vf null" "$(jq -r '.vdpas[] | "\(.mgmtdev) \(.mac)"' "$host/fake.json")"
+same "the VF's MAC" 52:54:00:00:00:09 "$(jq -r ".vfs[\"$pf\"][0].mac" "$host/fake.json")"
+vnet detach vm1
+[ ! -e "$host/sys/bus/pci/devices/$vf/driver" ] || fail "the VF has a driver"
+note "and a VF that is on it is free: it has no interface that could be elsewhere"
+stop
+ln -s "$(readlink "$host/sys/bus/pci/devices/$pf/driver" | sed 's/igb$/octep_vdpa/')" \
+	"$host/sys/bus/pci/devices/$vf/driver"
+start
+expect 0 "$vf can make a vDPA device; it takes no MAC" why vm1 --pool a
+expect 0 '^vm1/net0: vdpa .*VF 0' attach vm1 --pool a
+vnet detach vm1
+[ ! -e "$host/sys/bus/pci/devices/$vf/driver" ] || fail "of vnetd's making, it has a driver"

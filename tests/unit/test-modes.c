@@ -402,6 +402,12 @@ static const struct test vdpa[] = {
 		"vhost_vdpa; vdpa-path id.net0 vn0",
 		"chardev /run/id.net0 queues=2",
 		"vdpa VDPA vn0 1" },
+	{ "vdpa", "queues=auto", { MGMT }, 60, /* how many it may have is not known */
+		"pci/0000:05:00.0 can make a vDPA device",
+		"vdpa vn0 pci/0000:05:00.0 mac 52:54:00:12:34:56; vdpa-driver vn0 vhost_vdpa; "
+		"vdpa-path id.net0 vn0",
+		"chardev /run/id.net0 ",
+		"vdpa VDPA vn0 1" },
 	{ "vdpa", "queues=auto", { MGMT, .mgmtdev_mac = 0, .mgmtdev_mtu = 0, .mgmtdev_mq = 0 }, 50,
 		"pci/0000:05:00.0 can make a vDPA device; it takes no MAC address, so the guest "
 		"sees the device's own",

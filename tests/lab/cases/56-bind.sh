@@ -61,6 +61,40 @@ modprobe igbvf
 vnet_exit 0 "^$vf: none -> igbvf" bind "$vf" --driver igbvf
 vnet_exit 0 "^$vf: igbvf -> vfio-pci" bind "$vf" --driver vfio-pci
 vnet_exit 0 "^$vf: vfio-pci -> none" bind "$vf" --driver default
+
+note "uio_pci_generic, and what no IOMMU protects: a VF and a whole NIC"
+modprobe uio_pci_generic
+other=$(pf_is "$LAB_OTHER")
+native_other=$(pci_driver "$LAB_OTHER")
+ip link set "${other%% *}" up
+ip addr add 192.0.2.9/24 dev "${other%% *}"
+vnet_exit 1 "${other%% *} has 1 address of the host" bind "$LAB_OTHER" --driver uio_pci_generic
+ip addr del 192.0.2.9/24 dev "${other%% *}"
+ip link set "${other%% *}" down
+no_iommu='no IOMMU stands between the device and the host.s memory with uio_pci_generic'
+vnet_exit 0 "$no_iommu" bind "$vf" --driver uio_pci_generic
+vnet_exit 0 "$no_iommu" bind "$LAB_OTHER" --driver uio_pci_generic
+for address in "$vf" "$LAB_OTHER"; do
+	same "driver" uio_pci_generic "$(pci_driver "$address")"
+	vnet_exit 0 "^$address +bound +uio_pci_generic" bind
+	pci_netdev "$address" && fail "the interface of $address is still there"
+	node=/dev/$(ls "/sys/bus/pci/devices/$address/uio")
+	sleep 1000 7<"$node" &
+	pid=$!
+	vnet_exit 1 "sleep \(pid $pid\).*$node" bind "$address" --driver default
+	kill -0 $pid || fail "the program died"
+	kill $pid
+	wait $pid 2>/dev/null || :
+done
+systemctl restart vnetd
+vnet_exit 0 "^$LAB_OTHER: uio_pci_generic -> $native_other \(interface ${other%% *}\)" \
+	bind "$LAB_OTHER" --driver default
+same "name and MAC" "$other" "$(pf_is "$LAB_OTHER")"
+vnet_exit 0 "^$vf: uio_pci_generic -> none" bind "$vf" --driver default
+for address in "$vf" "$LAB_OTHER"; do
+	same "override" "(null)" "$(override "$address")"
+done
+
 note "autoprobe is 0: the kernel chooses none, unless a sibling tells"
 vnet_exit 1 'sriov_drivers_autoprobe=0, so the kernel chooses none' bind "$vf" --driver default
 vnet_exit 0 '^nothing is bound' bind
