@@ -114,14 +114,14 @@ static int on_settled(sd_event_source *s, uint64_t usec, void *user)
 	(void)usec;
 	a->cause = VNET_ERR_INIT;
 	attachment_timer(a, 0, NULL);
-	a->owned->settled(a, err.code, &err);
+	a->owned->then(a, err.code, &err);
 	return 0;
 }
 
-void owned_settle(struct attachment *a, const struct vnet_err *err, owned_settled_fn then)
+void owned_settle(struct attachment *a, const struct vnet_err *err, owned_then_fn then)
 {
 	a->cause = *err;
-	a->owned->settled = then;
+	a->owned->then = then;
 	attachment_timer(a, OWNED_SETTLE_MS, on_settled);
 }
 
@@ -191,11 +191,6 @@ static void owned_plugged(void *user, int r, struct vnet_err *err)
 	owned_settle(a, err, plugged);
 }
 
-static bool is_pci(const struct attachment *a)
-{
-	return a->v.kind == DL_HOSTDEV || a->v.kind == DL_PCI;
-}
-
 static bool has_role(const json_t *roles, const char *role)
 {
 	const json_t *r;
@@ -224,7 +219,7 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 			 a->v.device);
 		nic.listens = exec_listens(&a->v);
 	}
-	if (is_pci(a) && !has_role(roles, "vfio"))
+	if (owned_is_pci(a) && !has_role(roles, "vfio"))
 		snprintf(nic.host, sizeof(nic.host), "%.*s", PCI_ADDR_STR - 1, a->v.device);
 	return qmp_nic_attach(a->owned->who.qmp, a->owner->m->event, &nic, roles, fds,
 			      owned_plugged, a, err);
@@ -232,30 +227,13 @@ static int plug(struct attachment *a, const json_t *roles, struct vnet_fds *fds,
 
 static void give(struct attachment *a, const json_t *roles, struct vnet_fds *fds)
 {
-	const char *host = is_pci(a) && !has_role(roles, "vfio") ? a->v.device : NULL;
+	const char *host = owned_is_pci(a) && !has_role(roles, "vfio") ? a->v.device : NULL;
 	json_t *result;
 
 	in_use(a);
 	result = reply_json(a);
 	exec_put_arguments(result, &a->v, roles, host);
 	answer(a, result, fds);
-}
-
-/* Guest memory is locked for these, by the kernel, against the limit of that process. Where
- * that may not be raised it may still be enough, or not count: QEMU finds out. */
-static int raise_memlock(struct attachment *a, struct vnet_err *err)
-{
-	char id[ATTACHMENT_ID_MAX];
-	int r;
-
-	if (!is_pci(a) && a->v.kind != DL_CHARDEV)
-		return 0;
-	r = owner_raise_memlock(&a->owned->who.owner, OWNER_MEMLOCK_ALL, err);
-	if (r != -EPERM)
-		return r;
-	log_err(LOG_WARNING, attachment_id(a, id), err, "%s: if QEMU cannot allocate memory", id);
-	*err = VNET_ERR_INIT;
-	return 0;
 }
 
 static void owned_opened(void *user, int r, const json_t *result, struct vnet_fds *fds,
@@ -269,8 +247,8 @@ static void owned_opened(void *user, int r, const json_t *result, struct vnet_fd
 		vnet_err_errno(err, r, "fault point");
 	if (r == 0 && (a->given_up || !owner_alive(&a->owned->who.owner)))
 		r = ended_meanwhile(a, err);
-	if (r == 0)
-		r = raise_memlock(a, err);
+	if (r == 0 && !a->owned->who.qmp)
+		r = owned_memlock_all(a, err);
 	if (r < 0) {
 		owned_fail(a, err);
 		return;
@@ -313,28 +291,19 @@ static json_t *what_json(const struct opens *o)
 /* That of the knobs of what is opened: where one hangs, only such wait for it. */
 static const char *open_lane(const struct attachment *a, char buf[static PCI_ADDR_STR])
 {
-	if (is_pci(a))
+	if (owned_is_pci(a))
 		return pci_addr_str(&a->v.pf, buf);
 	return a->v.kind == DL_CHARDEV ? "vdpa" : "net";
 }
 
-int owned_hand_over(struct attachment *a, struct vnet_err *err)
+static int open_all(struct attachment *a, struct vnet_err *err)
 {
 	struct vnet_fds none = VNET_FDS_INIT;
 	struct manager *m = a->owner->m;
-	struct delivery d;
 	struct opens opens = { 0 };
 	char lane[PCI_ADDR_STR];
-	int r = select_deliver(m, &a->v, NULL, &d, err);
+	int r = select_fds(m, &a->v, NULL, &opens, err);
 
-	if (r == 0)
-		r = select_fds(m, &a->v, NULL, &opens, err);
-	if (r < 0)
-		return r;
-	attachment_set_delivery(a, &d);
-	r = attachment_set_state(a, AT_READY, "", err);
-	if (r == 0 && (r = fault_point("handover:before")) < 0)
-		vnet_err_errno(err, r, "fault point");
 	if (r == 0)
 		r = journal_add_handover(a->journal, delivery_kind_str(a->v.kind), a->v.device,
 					 err);
@@ -347,6 +316,34 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err)
 	timing_switch(&a->timing, TIMING_KERNEL);
 	return workers_call_fds(m->workers, open_lane(a, lane), "open", what_json(&opens),
 				OPEN_DEADLINE_MS, owned_opened, a, err);
+}
+
+static void may_lock(struct attachment *a, int r, struct vnet_err *err)
+{
+	if (r == 0 && (a->given_up || !owner_alive(&a->owned->who.owner)))
+		r = ended_meanwhile(a, err);
+	if (r == 0)
+		r = open_all(a, err);
+	if (r < 0)
+		owned_fail(a, err);
+}
+
+int owned_hand_over(struct attachment *a, struct vnet_err *err)
+{
+	struct delivery d;
+	int r = select_deliver(a->owner->m, &a->v, NULL, &d, err);
+
+	if (r < 0)
+		return r;
+	attachment_set_delivery(a, &d);
+	r = attachment_set_state(a, AT_READY, "", err);
+	if (r == 0 && (r = fault_point("handover:before")) < 0)
+		vnet_err_errno(err, r, "fault point");
+	if (r < 0)
+		return r;
+	if (a->owned->who.qmp && owned_locks_memory(a))
+		return owned_memlock_by_qmp(a, may_lock, err);
+	return open_all(a, err);
 }
 
 /* ---- taking the request ---- */

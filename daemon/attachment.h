@@ -32,7 +32,7 @@
 #define CLOSE_RETRIES 40
 
 struct attachment;
-typedef void (*owned_settled_fn)(struct attachment *a, int r, struct vnet_err *err);
+typedef void (*owned_then_fn)(struct attachment *a, int r, struct vnet_err *err);
 
 /* Of an attachment that a QEMU without libvirt has (attach-owned.c). */
 struct owned {
@@ -40,8 +40,8 @@ struct owned {
 	reply_fds_fn reply; /* NULL: answered */
 	void *user;
 	json_t *roles;
-	owned_settled_fn settled;
-	bool deaf; /* what comes of a monitor's commands is nobody's matter any more */
+	owned_then_fn then; /* what goes on after a wait */
+	bool deaf;	    /* what comes of a monitor's commands is nobody's matter any more */
 };
 
 struct attachment {
@@ -220,10 +220,18 @@ int owned_hand_over(struct attachment *a, struct vnet_err *err);
 int owned_watch(struct attachment *a, struct vnet_err *err);
 /* A process closes its sockets before it has ended: @then is told @err when its end, if it is
  * that, has been seen. */
-void owned_settle(struct attachment *a, const struct vnet_err *err, owned_settled_fn then);
+void owned_settle(struct attachment *a, const struct vnet_err *err, owned_then_fn then);
 /* Of a state file: -ESRCH where that process has ended. */
 int owned_load(struct attachment *a);
 void owned_reconcile(struct attachment *a);
+
+/* ---- owned-memlock.c ---- */
+bool owned_is_pci(const struct attachment *a);
+bool owned_locks_memory(const struct attachment *a);
+/* Without a limit, where the mode locks memory. */
+int owned_memlock_all(const struct attachment *a, struct vnet_err *err);
+/* As much as its QEMU says that it may have; @then when that is so, unless an error is returned. */
+int owned_memlock_by_qmp(struct attachment *a, owned_then_fn then, struct vnet_err *err);
 
 /* ---- hook.c ---- */
 /* All that is asked for is set: libvirt goes on. */

@@ -68,10 +68,16 @@ static int read_stat(pid_t pid, uint64_t *ret_start, char comm[static OWNER_COMM
 	return n < 0 ? (int)n : parse_stat(text, ret_start, comm);
 }
 
-/* Its fsuid, the last of the line "Uid:": real, effective, saved, for files. */
-static int read_uid(pid_t pid, uid_t *ret)
+struct status {
+	uid_t uid; /* for files: the last of real, effective, saved and that */
+	uint64_t locked;
+};
+
+static int read_status(pid_t pid, struct status *ret)
 {
 	char path[32], line[STATUS_LINE_MAX];
+	struct status s = { 0 };
+	unsigned long long kb;
 	int r = -EBADMSG;
 	unsigned uid;
 	FILE *f;
@@ -81,13 +87,18 @@ static int read_uid(pid_t pid, uid_t *ret)
 	if (!f)
 		return -errno;
 	/* A line that is longer, the groups', is read as several. */
-	while (r < 0 && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Uid: %*u %*u %*u %u", &uid) != 1)
-			continue;
-		*ret = uid;
-		r = 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Uid: %*u %*u %*u %u", &uid) == 1) {
+			s.uid = uid;
+			r = 0;
+		} else if (sscanf(line, "VmLck: %llu", &kb) == 1 ||
+			   sscanf(line, "VmPin: %llu", &kb) == 1) {
+			s.locked += kb * 1024;
+		}
 	}
 	fclose(f);
+	if (r == 0)
+		*ret = s;
 	return r;
 }
 
@@ -110,16 +121,18 @@ static int owner_open(struct owner *ret, pid_t pid, int pidfd, struct vnet_err *
 	_cleanup_close_ int fd = pidfd;
 	uint64_t start = 0;
 	char comm[OWNER_COMM_MAX];
-	uid_t uid = 0;
+	struct status status = { 0 };
 	int r = read_stat(pid, &start, comm);
 
 	if (r == 0)
-		r = read_uid(pid, &uid);
+		r = read_status(pid, &status);
 	if (has_ended(fd)) /* then what was read is somebody else's, or nobody's */
 		return gone(pid, err);
 	if (r < 0)
 		return vnet_err_errno(err, r, "read /proc/%d", (int)pid);
-	*ret = (struct owner){ .pid = pid, .start_time = start, .uid = uid, .pidfd = take_fd(&fd) };
+	*ret = (struct owner){
+		.pid = pid, .start_time = start, .uid = status.uid, .pidfd = take_fd(&fd)
+	};
 	memcpy(ret->comm, comm, sizeof(comm));
 	return 0;
 }
@@ -273,10 +286,25 @@ static rlim_t higher(rlim_t now, rlim_t wanted)
 	return now > wanted ? now : wanted;
 }
 
+int owner_locked_memory(const struct owner *o, uint64_t *ret_bytes, struct vnet_err *err)
+{
+	struct status s = { 0 };
+	int r = read_status(o->pid, &s);
+
+	if (!owner_alive(o))
+		return gone(o->pid, err);
+	if (r < 0)
+		return vnet_err_errno(err, r, "read how much memory process %d has locked",
+				      (int)o->pid);
+	*ret_bytes = s.locked;
+	return 0;
+}
+
 int owner_raise_memlock(const struct owner *o, uint64_t bytes, struct vnet_err *err)
 {
 	rlim_t wanted = bytes == OWNER_MEMLOCK_ALL ? RLIM_INFINITY : (rlim_t)bytes;
 	struct rlimit now, next;
+	char much[48] = "memory without a limit";
 
 	/* prlimit() goes by pid: as long as the process is not reaped, it is that one's. */
 	if (!owner_alive(o))
@@ -288,10 +316,12 @@ int owner_raise_memlock(const struct owner *o, uint64_t bytes, struct vnet_err *
 	next.rlim_max = higher(now.rlim_max, wanted);
 	if (next.rlim_cur == now.rlim_cur && next.rlim_max == now.rlim_max)
 		return 0;
-	if (prlimit(o->pid, RLIMIT_MEMLOCK, &next, NULL) < 0)
-		return vnet_err_errno(err, -errno,
-				      "let process %d (%s) lock memory, as its device needs "
-				      "(vnetd needs CAP_SYS_RESOURCE)",
-				      (int)o->pid, o->comm);
-	return 0;
+	if (prlimit(o->pid, RLIMIT_MEMLOCK, &next, NULL) == 0)
+		return 0;
+	if (bytes != OWNER_MEMLOCK_ALL)
+		snprintf(much, sizeof(much), "%llu MiB of memory", (unsigned long long)bytes >> 20);
+	return vnet_err_errno(err, -errno,
+			      "let process %d (%s) lock %s, as its device needs (vnetd needs "
+			      "CAP_SYS_RESOURCE)",
+			      (int)o->pid, o->comm, much);
 }

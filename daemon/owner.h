@@ -51,6 +51,8 @@ json_t *owner_to_json(const struct owner *o);
 /* pid, start_time and comm alone: nothing is opened. */
 int owner_from_json(const json_t *j, struct owner *ret, struct vnet_err *err);
 
+/* What it has locked and pinned already. */
+int owner_locked_memory(const struct owner *o, uint64_t *ret_bytes, struct vnet_err *err);
 /* At least so much memory may it lock (RLIMIT_MEMLOCK, both); more is left as it is. */
 int owner_raise_memlock(const struct owner *o, uint64_t bytes, struct vnet_err *err);
 #endif

@@ -85,10 +85,10 @@ static void on_netdev_gone(void *user, int r, const json_t *result, struct vnet_
 
 	(void)result;
 	if (r < 0 && !qmp_nic_not_there(r, err))
-		detach_end(d, r, err);
+		detach_half(d, err);
 	else if (qmp_run(d->q, "chardev-remove", json_pack("{s:s}", "id", d->id), -1,
 			 QMP_COMMAND_MS, on_chardev_gone, d, err) < 0)
-		detach_end(d, err->code, err);
+		detach_half(d, err);
 }
 
 static void clean(struct detach *d)

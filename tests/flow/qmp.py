@@ -3,7 +3,8 @@
 
 As much of the monitor as vnetd talks to; descriptors are held as QEMU holds them. Each command
 becomes a line of CALLS. HOW is read at each: words of "fail COMMAND", "hangup COMMAND", "die
-COMMAND", "unplug never", "unplug refused", "memory shared", "nobody" (at the socket).
+COMMAND", "unplug never", "unplug refused", "memory shared", "nobody" (at the socket); "old": it
+does not know how much memory it may come to have.
 """
 import json
 import os
@@ -54,6 +55,12 @@ class Monitor:
         elif name == "device_add":
             assert "netdev" not in args or args["netdev"] in self.netdevs
             self.devices[key] = self.take(args)
+        elif name == "qom-get" and self.told("old"):
+            raise RuntimeError("Property 'pc-q35-6.2-machine.memory' not found")
+        elif name == "qom-get":
+            return {"size": 1 << 28, "max-size": 1 << 30, "slots": 2}, []
+        elif name == "query-memory-size-summary":
+            return {"base-memory": 1 << 28, "plugged-memory": 1 << 27}, []
         elif name == "query-pci":
             return [{"bus": 0, "devices": [{"qdev_id": "rp1", "pci_bridge": {"devices": []}}]}], []
         elif name in ("netdev_del", "object-del"):

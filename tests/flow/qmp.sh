@@ -110,6 +110,37 @@ gone
 ended 10 early 1 'attach vm9/net0'
 same_host
 qemu
+note "how much it may lock: nothing for what locks nothing, else as much as its guest may come to have"
+# Without CAP_SYS_RESOURCE it may not, and says what it would have.
+low=65536
+prlimit --pid "$pid" --memlock=$low
+limit() { awk '/^Max locked memory/ { print $4 }' "/proc/$pid/limits"; }
+while read -r knows wanted asked; do
+	echo "$knows" >"$how"
+	: >"$log"
+	# shellcheck disable=SC2086 # words
+	attach $asked
+	if grep -q CAP_SYS_RESOURCE "$log"; then
+		says "lock $((wanted >> 20)) MiB of memory" "$(grep CAP_SYS_RESOURCE "$log")"
+	else
+		same "limit" "$wanted" "$(limit)"
+	fi
+	expect 0 'is detached' detach --qmp "$qmp" vm9
+done <<-LIMITS
+	all $low --mode vhost-net
+	all $low --mode macvtap
+	old $(((1 << 30) + (1 << 28) + (1 << 27))) --mode vf
+	all $((2 << 30)) --mode vdpa
+	all $((2 << 30)) --mode passthrough --pool enp2s0
+LIMITS
+same_host
+note "whoever does not speak QMP gets nothing, and nothing is opened for it"
+opened=$(grep -c ^open "$host/writes.log")
+printf '%s\n' "fail qom-get" "hangup query-memory-size-summary" >"$how"
+expect 1 'attach vm9/net0: .*it was closed' attach --qmp "$qmp" vm9 --mode vf
+: >"$how"
+same "opened" "$opened" "$(grep -c ^open "$host/writes.log")"
+same_host
 
 note "refused before anything is made"
 expect 1 'libvirt has a guest vm1' attach --qmp "$qmp" vm1 --mode tap

@@ -45,8 +45,13 @@ round() { # MAC DEVICE-FDS ARG...
 	back_as before
 }
 
+memlock() { prlimit --pid "$(qemu_pid p1)" --memlock --raw --noheadings -o SOFT; }
+had=$(memlock)
 round $mac 'net/tun:1 vhost-net:1' --mode vhost-net --pool br0
+same "what it may lock" "$had" "$(memlock)"
 round $mac 'iommu:1 vfio/devices:1' --mode vf --pool "$pool0"
+# shellcheck disable=SC2154 # lib.sh's
+same "what it may lock" $(((lab_guest_memory << 20) + (1 << 30))) "$(memlock)"
 round $vdpa_mac 'vhost-vdpa:1' --mode vdpa --pool "pci/$LAB_VPVDPA"
 
 note "refused: nothing stays, neither there nor here"

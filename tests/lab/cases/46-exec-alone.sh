@@ -10,6 +10,7 @@ pool0=$(pci_netdev "$pf0")
 ip link set "$pool0" up
 vfs_create "$pf0" 1
 ip link add br0 type bridge
+ip link set br0 up
 keep before
 
 mapfile -t units < <(systemctl list-units --plain --no-legend 'libvirtd*' 'virtqemud*' | awk '{ print $1 }')
