@@ -28,7 +28,9 @@ attach_live vm1 $mac --mode vf --pool "$pool0"
 guest_ping_wait vm1 $mac world
 same "handover" path "$(field vm1/net0 handover)"
 holds vm1 "vfio/group:1 vfio/vfio:1"
-vnet_exit 1 'in use|attachment vm1/net0' bind "$(field vm1/net0 vf)" --driver vfio-pci
+modprobe uio_pci_generic
+vnet_exit 1 'attachment vm1/net0' bind "$(field vm1/net0 vf)" --driver uio_pci_generic
+modprobe -r uio_pci_generic
 systemctl restart vnetd
 same "state after a restart" in-use "$(attachment_state vm1/net0)"
 detach_live vm1 $mac before
