@@ -62,7 +62,8 @@ static struct attachment *find(struct attachments *as, const struct vnet_request
 	struct attachment *found = NULL;
 
 	for (struct attachment *a = as->list; a; a = a->next) {
-		if (!a->owned || strcmp(a->v.asked.guest, r->guest) != 0 ||
+		if (!a->owned ||
+		    (strcmp(a->v.asked.guest, r->guest) != 0 && strcmp(a->v.uuid, r->guest) != 0) ||
 		    (r->name[0] && strcmp(a->v.name, r->name) != 0))
 			continue;
 		if (found) {
