@@ -43,6 +43,7 @@ struct owned *owned_free(struct owned *o)
 	if (!o)
 		return NULL;
 	owned_hang_up(o);
+	sd_event_source_disable_unref(o->again);
 	attach_owner_done(&o->who);
 	json_decref(o->roles);
 	free(o);
@@ -88,21 +89,30 @@ static json_t *reply_json(struct attachment *a)
 
 /* ---- the owner ---- */
 
-static void owner_ended(void *user)
+void owned_ended(struct attachment *a)
 {
-	struct attachment *a = user;
 	char id[ATTACHMENT_ID_MAX];
 
 	log_info(attachment_id(a, id), "%s: process %lld has ended", id, (long long)a->v.pid);
 	if (a->txn || a->v.state == AT_PREPARING || a->v.state == AT_READY || a->owned->who.qmp)
 		a->given_up = true; /* who is at it finds out */
+	else if (!a->journal && a->v.state != AT_RELEASING)
+		attachment_enter(a, AT_STUCK,
+				 "its journal is lost, and mode %s, which could tell what was set, "
+				 "is not there: put back %s by hand, then detach it",
+				 a->v.mode, a->v.device);
 	else
 		attachment_release(a);
 }
 
+static void on_owner_end(void *user)
+{
+	owned_ended(user);
+}
+
 int owned_watch(struct attachment *a, struct vnet_err *err)
 {
-	return owner_watch(&a->owned->who.owner, a->owner->m->event, owner_ended, a, err);
+	return owner_watch(&a->owned->who.owner, a->owner->m->event, on_owner_end, a, err);
 }
 
 static int on_settled(sd_event_source *s, uint64_t usec, void *user)

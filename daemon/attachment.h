@@ -41,7 +41,10 @@ struct owned {
 	void *user;
 	json_t *roles;
 	owned_then_fn then; /* what goes on after a wait */
-	bool deaf;	    /* what comes of a monitor's commands is nobody's matter any more */
+	/* Of a vnetd before, and it could not be opened: it counts as running until it can. */
+	bool unseen;
+	sd_event_source *again; /* when that is tried */
+	bool deaf;		/* what comes of a monitor's commands is nobody's matter any more */
 };
 
 struct attachment {
@@ -221,7 +224,9 @@ int owned_watch(struct attachment *a, struct vnet_err *err);
 /* A process closes its sockets before it has ended: @then is told @err when its end, if it is
  * that, has been seen. */
 void owned_settle(struct attachment *a, const struct vnet_err *err, owned_then_fn then);
-/* Of a state file: -ESRCH where that process has ended. */
+/* Its process has: also where what it had cannot be put back. */
+void owned_ended(struct attachment *a);
+/* Of a state file. */
 int owned_load(struct attachment *a);
 void owned_reconcile(struct attachment *a);
 

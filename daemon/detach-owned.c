@@ -4,12 +4,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "daemon/attachment.h"
 #include "daemon/exec.h"
+#include "daemon/fault.h"
 #include "daemon/qmp-nic.h"
 #include "lib/json.h"
 #include "lib/log.h"
+
+#define AGAIN_SEC 5
+
+static bool has_ended(const struct owned *o)
+{
+	return !o->unseen && !owner_alive(&o->who.owner);
+}
 
 static void settled(struct attachment *a, int r, struct vnet_err *err)
 {
@@ -17,7 +26,7 @@ static void settled(struct attachment *a, int r, struct vnet_err *err)
 
 	a->owned->who.qmp = qmp_free(a->owned->who.qmp);
 	/* One that has ended keeps nothing, whatever it said last. */
-	if (r == 0 || a->given_up || !owner_alive(&a->owned->who.owner)) {
+	if (r == 0 || a->given_up || has_ended(a->owned)) {
 		attachment_release(a);
 		return;
 	}
@@ -53,7 +62,8 @@ static struct attachment *find(struct attachments *as, const struct vnet_request
 	struct attachment *found = NULL;
 
 	for (struct attachment *a = as->list; a; a = a->next) {
-		if (!a->owned || strcmp(a->v.asked.guest, r->guest) != 0 ||
+		if (!a->owned ||
+		    (strcmp(a->v.asked.guest, r->guest) != 0 && strcmp(a->v.uuid, r->guest) != 0) ||
 		    (r->name[0] && strcmp(a->v.name, r->name) != 0))
 			continue;
 		if (found) {
@@ -81,6 +91,17 @@ static struct attachment *find(struct attachments *as, const struct vnet_request
 	return NULL;
 }
 
+static void follow(struct attachment *a);
+
+static void adopt_owner(struct attachment *a, struct attach_owner *who)
+{
+	a->owned->again = sd_event_source_disable_unref(a->owned->again);
+	a->owned->who.owner = who->owner;
+	who->owner = OWNER_INIT;
+	a->owned->unseen = false;
+	follow(a);
+}
+
 void detach_run_owned(struct manager *m, const struct vnet_request *r, struct attach_owner *who,
 		      reply_fn reply, void *user)
 {
@@ -95,6 +116,8 @@ void detach_run_owned(struct manager *m, const struct vnet_request *r, struct at
 	}
 	a->owned->who.qmp = who->qmp;
 	who->qmp = NULL;
+	if (a->owned->unseen) /* it can be seen now */
+		adopt_owner(a, who);
 	attach_owner_done(who);
 	memset(&a->cause, 0, sizeof(a->cause));
 	a->reply = reply;
@@ -109,30 +132,92 @@ void detach_run_owned(struct manager *m, const struct vnet_request *r, struct at
 int owned_load(struct attachment *a)
 {
 	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX];
+	int r;
 
 	a->owned = calloc(1, sizeof(*a->owned));
 	if (!a->owned)
 		return -ENOMEM;
 	a->owned->who.owner = OWNER_INIT;
-	return owner_reopen(&a->owned->who.owner, (pid_t)a->v.pid, (uint64_t)a->v.pid_start, &err);
+	r = fault_point("owned:load");
+	if (r < 0)
+		vnet_err_errno(&err, r, "fault point");
+	else
+		r = owner_reopen(&a->owned->who.owner, (pid_t)a->v.pid, (uint64_t)a->v.pid_start,
+				 &err);
+	a->owned->unseen = r < 0 && r != -ESRCH;
+	if (a->owned->unseen)
+		log_err(LOG_WARNING, attachment_id(a, id), &err,
+			"%s: its process counts as running until it can be seen", id);
+	return 0;
+}
+
+static int on_again(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct attachment *a = user;
+	struct owned *o = a->owned;
+	struct vnet_err err = VNET_ERR_INIT;
+	int r;
+
+	(void)s;
+	(void)usec;
+	o->again = sd_event_source_disable_unref(o->again);
+	r = o->unseen ? owner_reopen(&o->who.owner, (pid_t)a->v.pid, (uint64_t)a->v.pid_start, &err)
+		      : 0;
+	o->unseen = r < 0 && r != -ESRCH;
+	if (r == -ESRCH)
+		owned_ended(a);
+	else
+		follow(a);
+	return 0;
+}
+
+/* Its end is to be seen, and if that takes several tries. */
+static void follow(struct attachment *a)
+{
+	struct owned *o = a->owned;
+	struct vnet_err err = VNET_ERR_INIT;
+	char id[ATTACHMENT_ID_MAX];
+	int r;
+
+	if (!o->unseen && owned_watch(a, &err) == 0)
+		return;
+	r = sd_event_add_time_relative(a->owner->m->event, &o->again, CLOCK_MONOTONIC,
+				       AGAIN_SEC * UINT64_C(1000000), 0, on_again, a);
+	if (r < 0)
+		log_msg(LOG_ERR, attachment_id(a, id), "%s: its end will not be seen: %s", id,
+			strerrordesc_np(-r));
+}
+
+/* A lost journal that no mode could make anew says nothing: then its state does. */
+static bool was_handed_over(const struct attachment *a)
+{
+	if (a->journal)
+		return a->journal->handed_over;
+	return a->v.state == AT_IN_USE || a->v.state == AT_DETACHING;
 }
 
 void owned_reconcile(struct attachment *a)
 {
-	struct vnet_err err = VNET_ERR_INIT;
-	bool handed = a->journal && a->journal->handed_over;
+	bool ended = a->owned && has_ended(a->owned);
 
-	if (a->v.state == AT_STUCK)
+	/* That is an administrator's matter; or its process's end, where that is still to come. */
+	if (a->v.state == AT_STUCK) {
+		if (a->owned && (a->owned->unseen || a->owned->who.owner.pidfd >= 0))
+			follow(a);
 		return;
-	/* Nobody but the process itself can say whether it has it: while it runs it does. */
-	if (!handed || a->v.state == AT_RELEASING || !a->owned ||
-	    !owner_alive(&a->owned->who.owner)) {
+	}
+	if (!was_handed_over(a) || a->v.state == AT_RELEASING || (ended && a->journal)) {
 		attachment_release(a);
 		return;
 	}
+	if (ended) {
+		owned_ended(a);
+		return;
+	}
+	/* Nobody but the process itself can say whether it has it: while it runs it does. */
 	if (a->v.state != AT_DETACHING && a->v.state != AT_IN_USE)
 		attachment_enter(a, AT_IN_USE, "%s", "");
-	if (owned_watch(a, &err) < 0)
-		log_err(4, a->v.asked.guest, &err, "%s: its end will not be seen",
-			a->v.asked.guest);
+	if (a->owned)
+		follow(a);
 }

@@ -82,6 +82,9 @@ struct found {
 	bool reserved;
 	unsigned n;
 	char names[REASON_MAX];
+	/* The first of a guest of libvirt's, and of a QEMU without, which may be called alike. */
+	char of_guest[UUID_STR], of_process[UUID_STR];
+	int64_t pid;
 };
 
 static void found_add(struct found *f, struct attachment *a, const struct vnet_attachment *v)
@@ -89,6 +92,12 @@ static void found_add(struct found *f, struct attachment *a, const struct vnet_a
 	size_t n = strlen(f->names);
 
 	snprintf(f->names + n, sizeof(f->names) - n, "%s%s", n ? ", " : "", v->name);
+	if (v->pid > 0 && !f->pid) {
+		snprintf(f->of_process, sizeof(f->of_process), "%s", v->uuid);
+		f->pid = v->pid;
+	} else if (!v->pid && !f->of_guest[0]) {
+		snprintf(f->of_guest, sizeof(f->of_guest), "%s", v->uuid);
+	}
 	if (f->n++ > 0)
 		return;
 	f->a = a;
@@ -100,6 +109,19 @@ static bool wanted(const struct vnet_attachment *v, const struct vnet_request *r
 {
 	return (strcmp(v->asked.guest, r->guest) == 0 || strcmp(v->uuid, r->guest) == 0) &&
 	       (!r->name[0] || strcmp(v->name, r->name) == 0);
+}
+
+static int too_many(const struct vnet_request *r, const struct found *f, struct vnet_err *err)
+{
+	if (f->of_guest[0] && f->pid)
+		return vnet_err_set(
+			err, -ENOTUNIQ, VNET_E_INVALID,
+			"both a guest of libvirt's and process %lld without libvirt are "
+			"called %s: give the UUID of the one that is meant instead, %s of "
+			"libvirt's or %s",
+			(long long)f->pid, r->guest, f->of_guest, f->of_process);
+	return vnet_err_set(err, -ENOTUNIQ, VNET_E_INVALID,
+			    "guest %s has several NICs: name one of %s", r->guest, f->names);
 }
 
 static int find(struct manager *m, const struct vnet_request *r, struct found *f,
@@ -118,9 +140,7 @@ static int find(struct manager *m, const struct vnet_request *r, struct found *f
 			found_add(f, NULL, &v);
 	}
 	if (f->n > 1)
-		return vnet_err_set(err, -ENOTUNIQ, VNET_E_INVALID,
-				    "guest %s has several NICs: name one of %s", r->guest,
-				    f->names);
+		return too_many(r, f, err);
 	if (f->n == 1)
 		return 0;
 	if (r->name[0])

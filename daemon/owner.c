@@ -185,7 +185,7 @@ int owner_reopen(struct owner *ret, pid_t pid, uint64_t start_time, struct vnet_
 	int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1, r;
 
 	if (pidfd < 0)
-		return pid <= 0 || errno == ESRCH || errno == EINVAL
+		return pid <= 0 || errno == ESRCH || errno == EINVAL || errno == ENOENT
 			       ? gone(pid, err)
 			       : vnet_err_errno(err, -errno, "watch process %d", (int)pid);
 	r = owner_open(ret, pid, pidfd, err);

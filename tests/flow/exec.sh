@@ -127,6 +127,21 @@ expect 0 "$pid" show vm9/net0
 gone "$pid" vm9/net0 -KILL
 same_host fresh
 
+note "libvirt is given a guest of that name: the UUID tells them apart"
+run net0 vm9 --mode tap
+uuid=$(json '.attachments[0].uuid' list)
+sed 's/vm2/vm9/g; s/000000000002/000000000009/' "$host/guests/vm2.xml" >"$host/guests/vm9.xml"
+expect 0 '^vm9/net0: vhost-net ' attach vm9 --mode vhost-net --pool br0 --name net0
+expect 2 "both a guest of libvirt's and process $pid without libvirt are called vm9: .*UUID.* 00000000-.*9 of libvirt's or $uuid" \
+	detach vm9 net0
+expect 2 "both a guest of libvirt's and process $pid" detach vm9
+expect 1 "vm9/net0 belongs to process $pid" detach "$uuid" net0
+expect 0 'vm9/net0 is detached' detach 00000000-0000-4000-8000-000000000009
+expect 1 "vm9/net0 belongs to process $pid" detach vm9
+rm "$host/guests/vm9.xml"
+gone "$pid" vm9/net0
+same_host fresh
+
 note "two NICs of one process: each exec gives one and becomes the next"
 rm -f "$work/said"
 "$build/vnetctl" --socket "$socket" exec vm9 --mode tap -- "$build/vnetctl" --socket "$socket" exec vm9 --name net1 --mode vhost-net -- \
