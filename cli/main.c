@@ -79,7 +79,7 @@ static const struct verb *find_verb(const char *name)
 /* How many letters one has to type anew, leave out, put in or swap to make @b of @a. */
 static size_t typos(const char *a, const char *b)
 {
-	size_t n = strlen(a), m = strlen(b), d[WORD_MAX + 1][WORD_MAX + 1];
+	size_t n = strlen(a), m = strlen(b), d[WORD_MAX + 1][WORD_MAX + 1] = { { 0 } };
 
 	if (n > WORD_MAX || m > WORD_MAX)
 		return WORD_MAX;
@@ -162,6 +162,7 @@ int cmd_help(struct cli *cli, int argc, char **argv)
 		.doc = "Tell what there is, or what a verb does; the same as --help. More stands "
 		       "in the manual: man vnetctl.",
 	};
+	const struct verb *verb;
 	const char *word[2]; /* "plan attach" */
 	char call[64], option[] = "--help";
 
@@ -171,13 +172,14 @@ int cmd_help(struct cli *cli, int argc, char **argv)
 			  program_invocation_short_name);
 		return cli_end(EXIT_DONE);
 	}
-	if (!find_verb(word[0])) {
+	verb = find_verb(word[0]);
+	if (!verb) {
 		cli_complain("help: there is no verb '%s': `vnetctl help` shows those there are",
 			     word[0]);
 		return EXIT_USAGE;
 	}
 	snprintf(call, sizeof(call), "vnetctl %s", word[0]);
-	return find_verb(word[0])->run(cli, 2, (char *[]){ call, option, NULL });
+	return verb->run(cli, 2, (char *[]){ call, option, NULL });
 }
 
 int main(int argc, char **argv)
