@@ -27,6 +27,23 @@ json_t *nics_of(const json_t *attachments, const char *guest)
 	return own;
 }
 
+/* Just after vnetd's start: what is reserved for a guest that is shut off stands in its XML alone.
+ * A QEMU without libvirt has none. */
+static int may_be_more(struct cli *cli, const char *guest)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	const char *known;
+	int r = cli_call(cli, "io.vnetd.ListGuests", NULL, CLI_LOOK_MS, &reply);
+
+	known = out_str(reply, "libvirt");
+	if (r || !known || strcmp(known, "never") != 0)
+		return r;
+	cli_complain("%s %s: libvirt has not told yet what the guest has: try again, name the NIC, "
+		     "or start libvirt",
+		     cli->verb, guest);
+	return EXIT_REFUSED;
+}
+
 int nics_ask(struct cli *cli, const char *guest, json_t **ret)
 {
 	_cleanup_json_ json_t *reply = NULL, *checked = json_object();
@@ -37,7 +54,8 @@ int nics_ask(struct cli *cli, const char *guest, json_t **ret)
 	if (r)
 		return r;
 	*ret = nics_of(json_object_get(reply, "attachments"), guest);
-	return EXIT_DONE;
+	return out_int(json_array_get(*ret, 0), "pid", 0) > 0 || cli->qmp ? EXIT_DONE
+									  : may_be_more(cli, guest);
 }
 
 int nics_only(struct cli *cli, const char *verb, json_t *target)

@@ -63,6 +63,8 @@ note "no libvirt: nothing is known of who holds what, so nothing is done"
 new_host
 mv "$host/guests" "$host/away"
 start
+expect 0 'no attachments; but libvirt has not told yet' list
+expect 1 'detach vm1: libvirt has not told yet what the guest has: try again' detach vm1 --all
 begin early attach vm1
 mv "$host/away" "$host/guests"
 ended 10 early 0 '^vm1/net0: vf'
