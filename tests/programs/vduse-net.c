@@ -5,7 +5,7 @@
  * the same name. It prints "ready", answers what the kernel asks (a status that is not
  * answered stalls whoever opens or leaves the device), carries no packets, and takes the
  * device away again at SIGTERM. The vDPA device must be gone by then. What one that was
- * killed has left is served on.
+ * killed has left is made anew: once a request has gone unanswered it is of no use.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +58,9 @@ static int create(int control, const char *name)
 	memcpy(c->config, &net, sizeof(net));
 	if (ioctl(control, VDUSE_SET_API_VERSION, &version) < 0)
 		die("set the API version");
-	else if (ioctl(control, VDUSE_CREATE_DEV, c) < 0 && errno != EEXIST)
+	else if (ioctl(control, VDUSE_CREATE_DEV, c) < 0 &&
+		 (errno != EEXIST || ioctl(control, VDUSE_DESTROY_DEV, c->name) < 0 ||
+		  ioctl(control, VDUSE_CREATE_DEV, c) < 0))
 		die(name);
 	else
 		r = 0;

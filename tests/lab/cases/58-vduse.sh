@@ -16,7 +16,8 @@ vdpa_name() { # GUEST
 }
 
 server_up() { # NAME
-	/lab/files/vduse-net "$1" >"$server_log" 2>&1 &
+	: >"$server_log"
+	/lab/files/vduse-net "$1" >>"$server_log" 2>&1 &
 	server=$!
 	wait_for 20 grep -q ready "$server_log" || fail "no VDUSE device $1: $(<"$server_log")"
 }
@@ -27,7 +28,7 @@ server_down() {
 	kill "$server"
 	wait "$server" || rc=$?
 	same "exit of the program" 0 "$rc"
-	same "VDUSE devices" "" "$(ls /sys/class/vduse)"
+	same "VDUSE devices" control "$(ls /sys/class/vduse)"
 }
 
 # The guest's profile, from its files and the rule as they are now.
@@ -98,7 +99,7 @@ wait_for 60 all_given_back || fail "attachments stay: $(vnetctl list)"
 guest_clean vm1
 back_as before
 
-note "one that is started anew takes the device over; the guest's end gives it back"
+note "one that is started anew makes the device anew; the guest's end gives it back"
 server_up "$dev"
 attach vm1 --live
 virsh -q destroy vm1
