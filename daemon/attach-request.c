@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/attachment.h"
+#include "daemon/claim.h"
 #include "lib/json.h"
 
 const struct guest *attach_guest(struct manager *m, const struct vnet_request *r,
@@ -76,9 +77,11 @@ void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci
 {
 	const struct host_scan *s = inventory_scan(m->inventory);
 	const struct guest *g;
-	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR];
+	char id[ATTACHMENT_ID_MAX], addr[PCI_ADDR_STR], claim[IF_NAMESIZE] = "";
 
 	ret[0] = '\0';
+	if (self) /* left by a life of which nothing is known */
+		claim_name(self->v.uuid, self->v.name, claim);
 	for (const struct attachment *a = m->attachments->list; a && !ret[0]; a = a->next) {
 		if (a != self && mac_eq(&a->v.mac, mac))
 			snprintf(ret, size, "attachment %s", attachment_id(a, id));
@@ -88,7 +91,8 @@ void attach_mac_taken(struct manager *m, const struct mac *mac, const struct pci
 			snprintf(ret, size, "VF %d of %s", s->vfs[i].index, pci_addr_str(pf, addr));
 	}
 	for (size_t i = 0; i < s->n_links && !ret[0]; i++) {
-		if (s->links[i].has_mac && mac_eq(&s->links[i].mac, mac))
+		if (s->links[i].has_mac && mac_eq(&s->links[i].mac, mac) &&
+		    strcmp(s->links[i].name, claim) != 0)
 			snprintf(ret, size, "the host's interface %s", s->links[i].name);
 	}
 	for (size_t i = 0; (g = domains_at(m->domains, i)) && !ret[0]; i++) {

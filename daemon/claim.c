@@ -4,6 +4,9 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+
+#define CLAIM_DIGITS 11
 
 /* FNV-1a, 64 bits: as good as any where nobody gains by a collision (the knob finds the
  * name taken then, and says so). */
@@ -12,6 +15,12 @@ static uint64_t hash(uint64_t h, const char *s)
 	for (; *s; s++)
 		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
 	return h;
+}
+
+bool claim_is_name(const char *name)
+{
+	return strncmp(name, "vn", 2) == 0 && strlen(name) == 2 + CLAIM_DIGITS &&
+	       strspn(name + 2, "0123456789abcdef") == CLAIM_DIGITS;
 }
 
 void claim_name(const char *uuid, const char *nic, char ret[static IF_NAMESIZE])

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/claim.h"
 #include "daemon/fault.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -160,6 +161,14 @@ static int forward_journal_and_set(struct txn *t, struct vnet_err *err)
 	return txn_call(t, "set", e->knob, e->object, e->after, forward_was_set, err);
 }
 
+/* Just what is to be made, by a name that nobody but vnetd gives: an earlier life has made it,
+ * whose journal is lost. */
+static bool is_of_lost_life(const struct effect *e)
+{
+	return e->knob->idle && strcmp(e->knob->idle, KNOB_ABSENT) == 0 &&
+	       claim_is_name(e->object) && e->knob->matches(e->after, e->before);
+}
+
 /* What vnetd made itself has no past to go back to: somebody's value may have got in between
  * (a driver that took the new device), and would hold up its being taken away. */
 static bool is_our_make(const struct journal *j, const char *object)
@@ -167,7 +176,8 @@ static bool is_our_make(const struct journal *j, const char *object)
 	for (size_t i = 0; i < j->n; i++) {
 		const struct effect *e = &j->effects[i];
 
-		if (strcmp(e->object, object) == 0 && strcmp(e->before, KNOB_ABSENT) == 0)
+		if (strcmp(e->object, object) == 0 &&
+		    (strcmp(e->before, KNOB_ABSENT) == 0 || strcmp(e->restore, KNOB_ABSENT) == 0))
 			return true;
 	}
 	return false;
@@ -186,7 +196,8 @@ static void forward_got(void *user, int r, const json_t *result, struct vnet_err
 		forward_fail(t, err);
 		return;
 	}
-	so = e->knob->idle && (t->idle || e->knob->own || is_our_make(t->journal, e->object));
+	so = e->knob->idle &&
+	     (t->idle || e->knob->own || is_of_lost_life(e) || is_our_make(t->journal, e->object));
 	snprintf(e->restore, sizeof(e->restore), "%s", so ? e->knob->idle : e->before);
 	so = e->knob->matches(e->after, e->before);
 	if (t->confirm)

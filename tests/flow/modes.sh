@@ -62,6 +62,21 @@ live() {
 	gone
 }
 
+# What has the name that only vnetd gives is its own.
+lost() {
+	note "$mode: a life of which nothing is known has left it: it is used, and taken away"
+	expect 0 "^vm1/net0: $mode " "${attach[@]}"
+	stop
+	find "$run/attachments" "$run/journal" -type f -delete
+	unplug vm1 net0
+	start
+	same "state" none "$(state_of vm1/net0)"
+	expect 0 "^vm1/net0: $mode " "${attach[@]}"
+	whole
+	expect 0 'vm1/net0 is detached' detach vm1
+	gone
+}
+
 cold() {
 	note "$mode: in the configuration, while the guest does not run, starts and ends"
 	shut_off vm2
@@ -111,6 +126,7 @@ each_of() { # MODE...
 	host_of_all_modes
 	for mode; do
 		live
+		[ "$mode" = passthrough ] || lost
 		cold
 		stop
 	done
