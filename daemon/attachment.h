@@ -87,7 +87,7 @@ struct attachment {
 struct waiter;
 typedef void (*waiter_fn)(struct manager *m, struct waiter *w);
 
-/* A request that waits for the list of guests. */
+/* A request that waits (waiting.c). */
 struct waiter {
 	struct waiter *next;
 	struct attachments *owner;
@@ -109,8 +109,9 @@ struct attachments {
 	struct attachment *list;
 	size_t n;
 	struct waiter *waiters;
-	bool deciding, decided; /* about what was loaded, once */
-	bool reconciled;	/* and guests' NICs were adopted: requests may be served */
+	sd_event_source *waiters_kick; /* has those looked at whose forerunner may be gone */
+	bool deciding, decided;	       /* about what was loaded, once */
+	bool reconciled;	       /* and guests' NICs were adopted: requests may be served */
 	/* The same of those that a QEMU without libvirt has, which need no libvirt. */
 	bool owned_deciding, owned_decided, owned_reconciled;
 	sd_event_source *owned_releases;
@@ -141,17 +142,24 @@ const char *attachment_id(const struct attachment *a, char buf[static ATTACHMENT
 /* Answer whoever waits, once; takes over @result. */
 void attachment_reply(struct attachment *a, int r, json_t *result, struct vnet_err *err);
 void attachment_timer(struct attachment *a, uint64_t msec, sd_event_time_handler_t handler);
+
+/* ---- waiting.c ---- */
 /* Runs @go when the guests are known and what was under way at the last start is
  * decided; or answers, after a while, that they are not. */
 void attachments_serve(struct manager *m, const struct vnet_request *r, waiter_fn go,
 		       reply_fn reply, void *user);
-/* For a QEMU without libvirt: where @guests, the guests are waited for too, but not where
- * there is no libvirt. */
+/* For a QEMU without libvirt: what one of the same name had, which has ended, is taken back
+ * first. Where @guests, the guests are waited for too, but not where there is no libvirt. */
 void attachments_serve_exec(struct manager *m, const struct vnet_request *r, bool guests,
 			    waiter_fn go, reply_fn reply, void *user);
 /* The same of a detach, which asks libvirt itself about the guest. */
 void attachments_serve_detach(struct manager *m, const struct vnet_request *r, waiter_fn go,
 			      reply_fn reply, void *user);
+/* An attachment is gone: somebody may have waited for that. */
+void waiters_look(struct attachments *as);
+/* At the end of the daemon. */
+void waiters_free(struct attachments *as);
+
 const struct guest *attachment_guest(const struct attachment *a);
 void attachment_guest_nic(const struct attachment *a, struct guest_nic *ret);
 
@@ -221,6 +229,8 @@ void owned_hang_up(struct owned *o);
 /* The knobs are turned: open what its process is given, and give it. */
 int owned_hand_over(struct attachment *a, struct vnet_err *err);
 int owned_watch(struct attachment *a, struct vnet_err *err);
+/* A process that had what @r asks for has ended, and it is being taken back. */
+bool owned_ending(const struct attachments *as, const struct vnet_request *r);
 /* A process closes its sockets before it has ended: @then is told @err when its end, if it is
  * that, has been seen. */
 void owned_settle(struct attachment *a, const struct vnet_err *err, owned_then_fn then);

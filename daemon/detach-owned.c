@@ -20,6 +20,17 @@ static bool has_ended(const struct owned *o)
 	return !o->unseen && !owner_alive(&o->who.owner);
 }
 
+bool owned_ending(const struct attachments *as, const struct vnet_request *r)
+{
+	for (const struct attachment *a = as->list; a; a = a->next) {
+		if (a->owned && a->v.state != AT_STUCK && strcmp(a->v.asked.guest, r->guest) == 0 &&
+		    (!r->name[0] || strcmp(a->v.name, r->name) == 0) &&
+		    (a->v.state == AT_RELEASING || has_ended(a->owned)))
+			return true;
+	}
+	return false;
+}
+
 static void settled(struct attachment *a, int r, struct vnet_err *err)
 {
 	char id[ATTACHMENT_ID_MAX];

@@ -233,6 +233,28 @@ for hangs in 'open:/dev/vfio/devices/* --mode vf' 'open:/dev/vhost-vdpa-* --mode
 	back_as fresh '^dev/vfio/devices d'
 done
 
+note "started again at once: what its forerunner had is taken back first"
+run net0 vm9 --mode vf
+kernel_fails "hang write:*/unbind"
+kill -KILL "$pid"
+begin again exec vm9 --mode vf --name net0 -- true
+becomes vm9/net0 releasing
+begin third exec vm9 --mode vhost-net --name net1 -- true
+ended 5 third 0 ''
+[ ! -s "$work/again.rc" ] || fail "it does not wait: $(<"$work/again.err")"
+kernel_well
+ended 20 again 0 ''
+becomes vm9/net0 none
+becomes vm9/net1 none
+kernel_fails "hang write:*/unbind"
+run net0 vm9 --mode vf
+kill -KILL "$pid"
+becomes vm9/net0 releasing
+expect 1 'attach vm9: what a process of that name had.* is still being taken back' exec vm9 --mode vf -- true
+kernel_well
+becomes vm9/net0 none
+back_as fresh '^dev/vfio/devices d'
+
 note "the kernel refuses a descriptor"
 new_host --bridge br0 --guests 2
 start
