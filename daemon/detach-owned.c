@@ -14,6 +14,7 @@
 #include "lib/log.h"
 
 #define AGAIN_SEC 5
+#define NAMES_TEXT_MAX 128
 
 static bool has_ended(const struct owned *o)
 {
@@ -71,24 +72,30 @@ static struct attachment *find(struct attachments *as, const struct vnet_request
 			       const struct owner *who, struct vnet_err *err)
 {
 	struct attachment *found = NULL;
+	char names[NAMES_TEXT_MAX] = "";
+	size_t n = 0;
 
 	for (struct attachment *a = as->list; a; a = a->next) {
 		if (!a->owned ||
 		    (strcmp(a->v.asked.guest, r->guest) != 0 && strcmp(a->v.uuid, r->guest) != 0) ||
 		    (r->name[0] && strcmp(a->v.name, r->name) != 0))
 			continue;
-		if (found) {
-			vnet_err_set(err, -ENOTUNIQ, VNET_E_INVALID,
-				     "%s has several NICs: name one", r->guest);
-			return NULL;
-		}
+		if (strlen(names) + NIC_NAME_MAX + 2 < sizeof(names))
+			sprintf(names + strlen(names), "%s%s", n ? ", " : "", a->v.name);
+		n++;
 		found = a;
 	}
-	if (!found)
-		vnet_err_set(
-			err, -ENOENT, VNET_E_NOT_FOUND,
-			"vnetd gave %s%s no such NIC over QMP: `vnetctl list` shows what it gave",
-			r->guest, r->name[0] ? "/" : "");
+	if (n > 1)
+		vnet_err_set(err, -ENOTUNIQ, VNET_E_INVALID, "%s has several NICs: name one of %s",
+			     r->guest, names);
+	else if (!found && r->name[0])
+		vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
+			     "vnetd gave %s no NIC %s over QMP: `vnetctl list` shows what it gave",
+			     r->guest, r->name);
+	else if (!found)
+		vnet_err_set(err, -ENOENT, VNET_E_NOT_FOUND,
+			     "vnetd gave %s no NIC over QMP: `vnetctl list` shows what it gave",
+			     r->guest);
 	else if (found->v.pid != who->pid || found->v.pid_start != (int64_t)who->start_time)
 		vnet_err_set(err, -EXDEV, VNET_E_INVALID,
 			     "%s belongs to process %lld, and that socket is process %lld's",

@@ -145,7 +145,13 @@ same_host
 note "refused before anything is made"
 expect 1 'libvirt has a guest vm1' attach --qmp "$qmp" vm1 --mode tap
 expect 1 'cannot reach a QEMU at' attach --qmp "$work/none" vm9 --mode tap
-expect 1 'vnetd gave vm9 no such NIC over QMP' detach --qmp "$qmp" vm9
+expect 1 'vnetd gave vm9 no NIC over QMP' detach --qmp "$qmp" vm9
+attach --mode vhost-net --name net0
+expect 0 "vm9/net1: " attach --qmp "$qmp" vm9 --mode vhost-net --name net1
+expect 2 'vm9 has several NICs: name one of net0, net1' detach --qmp "$qmp" vm9
+expect 1 'vnetd gave vm9 no NIC net2 over QMP' detach --qmp "$qmp" vm9 net2
+expect 0 'is detached' detach --qmp "$qmp" vm9 net1
+expect 0 'is detached' detach --qmp "$qmp" vm9
 same_host
 
 note "each command fails: as before"
