@@ -96,6 +96,13 @@ static bool put_virtual(xmlNode *root, const struct guest_nic *nic)
 	       put(element(root, "mtu"), "size", mtu);
 }
 
+/* Without <driver queues> QEMU's NIC has one pair, whatever the device has. */
+static bool put_vdpa(xmlNode *root, const struct guest_nic *nic)
+{
+	return put(root, "type", "vdpa") && put(element(root, "source"), "dev", nic->device) &&
+	       put_virtual(root, nic);
+}
+
 static bool put_link(xmlNode *root, const struct guest_nic *nic)
 {
 	xmlNode *target = element(root, "target");
@@ -114,11 +121,6 @@ static bool put_socket(xmlNode *root, const struct guest_nic *nic)
 	return put(root, "type", "vhostuser") && put(source, "type", "unix") &&
 	       put(source, "path", nic->device) && put(source, "mode", role) &&
 	       put_virtual(root, nic);
-}
-
-static bool put_vdpa(xmlNode *root, const struct guest_nic *nic)
-{
-	return put(root, "type", "vdpa") && put(element(root, "source"), "dev", nic->device);
 }
 
 static bool put_vf(xmlNode *root, const struct guest_nic *nic)

@@ -286,6 +286,14 @@ static void test_interface(void **state)
 	xml = domain_xml_device(&nic);
 	assert_string_equal(xml, INTERFACE ALIAS);
 	free(xml);
+	nic.kind = DL_CHARDEV;
+	strcpy(nic.device, "/run/vnetd/vdpa/U.net0");
+	strcpy(nic.how, "queues=2");
+	xml = domain_xml_device(&nic);
+	assert_non_null(strstr(xml, "type=\"vdpa\""));
+	assert_non_null(strstr(xml, "<source dev=\"/run/vnetd/vdpa/U.net0\"/>"));
+	assert_non_null(strstr(xml, "<driver queues=\"2\"/>"));
+	free(xml);
 }
 
 static void test_metadata_and_back(void **state)
