@@ -44,7 +44,8 @@ for mode in vf vdpa; do
 	grep -q $mode <<<"$(why_of 2)" || fail "show has no reason why it is not $mode: $(why_of 2)"
 done
 vnet list
-vnetctl list | grep -q "$(why_of 2 | head -c 20)" || note "list does not say why"
+vnet_exit 0 'vm1/net1: mode vdpa, for no vf: ' list
+vnet_exit 0 'vm1/net2: mode vhost-net, for no vf: .*; no vdpa: ' list
 for mac in "$(mac 0)" $vdpa_mac "$(mac 2)"; do
 	guest_nic_wait vm1 "$mac"
 	guest_ping_wait vm1 "$mac" world
