@@ -126,11 +126,11 @@ dev=$(journalctl -b -u vnetd -o cat | grep -o 'vDPA device vn[0-9a-f]*: no progr
 dev=${dev%:}
 server_up "$dev"
 GUEST_COLD=1 guest_start vm2
-same "state" in-use "$(attachment_state vm2/net0)"
+is_state() { [ "$(attachment_state vm2/net0)" = "$1" ]; }
+wait_for 60 is_state in-use || fail "vm2/net0: $(vnetctl list)"
 holds vm2 vhost-vdpa:2
 virsh -q destroy vm2
-reserved() { [ "$(attachment_state vm2/net0)" = reserved ]; }
-wait_for 60 reserved || fail "vm2/net0: $(vnetctl list)"
+wait_for 60 is_state reserved || fail "vm2/net0: $(vnetctl list)"
 vnet detach vm2
 guest_clean vm2
 back_as before
