@@ -44,6 +44,9 @@ detach() { # GUEST
 profile_anew() { apparmor_parser -r "/etc/apparmor.d/libvirt/libvirt-$(virsh domuuid "$1" | head -n 1)"; }
 
 modprobe vduse
+# Nothing announces a management device.
+is_known() { vnetctl --json inventory | jq -e '.vdpaManagementDevices[] | select(.name == "vduse")'; }
+wait_for 60 is_known || fail "vduse is not in the inventory"
 guest_define vm1
 guest_start vm1
 guest_ready vm1
