@@ -85,7 +85,7 @@ static void test_table(void **state)
 		if (k->idle)
 			assert_true(k->matches(k->idle, k->idle));
 	}
-	assert_int_equal(i, 18);
+	assert_int_equal(i, 19);
 	assert_null(knob_find("nothing"));
 }
 
