@@ -299,8 +299,14 @@ int reconcile_load(struct attachments *as, struct vnet_err *err);
  * workers of an earlier vnetd still write; attachments_guests_known() is called
  * again when they are done. */
 bool reconcile_guests(struct attachments *as);
-/* Decide about those that a QEMU without libvirt has, as soon as no worker of before writes. */
-void reconcile_owned(struct attachments *as);
+/* What is taken back at first is waited for so long. */
+#define RECONCILE_RELEASES_MSEC 3000
+/* Journals of those whose own is lost: of those that QEMUs without libvirt have, or the others. */
+void reconcile_make_ways_back(struct attachments *as, bool owned);
+/* Workers of an earlier vnetd do; all that waits for them is begun again when they are done. */
+bool reconcile_old_workers_write(struct attachments *as);
+/* Is one on its way back? Of those that QEMUs without libvirt have, or of all. */
+bool reconcile_some_released(const struct attachments *as, bool owned);
 /* A release has ended, one way or the other. */
 void reconcile_released(struct attachments *as);
 /* About one whose hand-over nobody has confirmed. */
@@ -310,4 +316,9 @@ void reconcile_one(struct attachment *a);
 void attachment_enter_unknown(struct attachment *a, const struct vnet_err *err);
 /* Cut off before its PF's VFs were there: then the PF goes back too. */
 bool reconcile_before_vfs(const struct journal *j);
+
+/* ---- reconcile-owned.c ---- */
+/* Decide about those that QEMUs without libvirt have, as soon as no worker of before writes. */
+void reconcile_owned(struct attachments *as);
+void reconcile_owned_released(struct attachments *as);
 #endif

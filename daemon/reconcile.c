@@ -37,7 +37,6 @@
 
 #define OLD_WORKERS_MSEC 200
 #define OLD_WORKERS_TRIES 150
-#define RELEASES_MSEC 3000
 
 /* ---- loading ---- */
 
@@ -306,7 +305,7 @@ static void make_way_back(struct attachment *a)
 
 /* Whose journal is lost. Of one that was being made or released its state says that
  * there was none yet, or no need of one any more. */
-static void make_ways_back(struct attachments *as, bool owned)
+void reconcile_make_ways_back(struct attachments *as, bool owned)
 {
 	for (struct attachment *a = as->list; a; a = a->next) {
 		if (!a->journal && owned == (a->v.pid > 0) &&
@@ -433,23 +432,7 @@ static int on_releases_late(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
-static void owned_end(struct attachments *as)
-{
-	as->owned_releases = sd_event_source_disable_unref(as->owned_releases);
-	as->owned_reconciled = true;
-	attachments_serve_waiting(as);
-}
-
-static int on_owned_releases_late(sd_event_source *s, uint64_t usec, void *user)
-{
-	(void)s;
-	(void)usec;
-	owned_end(user);
-	return 0;
-}
-
-/* Is one on its way back? Those with owners, or all. */
-static bool some_released(const struct attachments *as, bool owned)
+bool reconcile_some_released(const struct attachments *as, bool owned)
 {
 	for (const struct attachment *a = as->list; a; a = a->next) {
 		if (a->released && (!owned || a->v.pid))
@@ -462,11 +445,9 @@ static bool some_released(const struct attachments *as, bool owned)
  * cut off is not to meet its remains. But not for one that takes its time. */
 void reconcile_released(struct attachments *as)
 {
+	reconcile_owned_released(as);
 	/* From the event loop: whoever tells us may be walking over the attachments. */
-	if (as->owned_decided && !as->owned_reconciled && !some_released(as, true) &&
-	    sd_event_source_set_time_relative(as->owned_releases, 0) < 0)
-		owned_end(as);
-	if (as->decided && !as->reconciled && !some_released(as, false) &&
+	if (as->decided && !as->reconciled && !reconcile_some_released(as, false) &&
 	    sd_event_source_set_time_relative(as->releases, 0) < 0)
 		reconcile_end(as);
 }
@@ -477,12 +458,13 @@ static void on_scanned(void *user, int r, struct vnet_err *err)
 
 	if (r < 0)
 		log_err(3, NULL, err, "the host could not be scanned");
-	make_ways_back(as, false);
+	reconcile_make_ways_back(as, false);
 	decide_all(as, true);
 	as->decided = true;
 	adopt_all(as);
 	if (sd_event_add_time_relative(as->m->event, &as->releases, CLOCK_MONOTONIC,
-				       RELEASES_MSEC * UINT64_C(1000), 0, on_releases_late, as) < 0)
+				       RECONCILE_RELEASES_MSEC * UINT64_C(1000), 0,
+				       on_releases_late, as) < 0)
 		reconcile_end(as);
 	reconcile_released(as);
 }
@@ -501,7 +483,7 @@ static int on_old_workers(sd_event_source *s, uint64_t usec, void *user)
 	return 0;
 }
 
-static bool old_workers_write(struct attachments *as)
+bool reconcile_old_workers_write(struct attachments *as)
 {
 	if (as->old_tries >= OLD_WORKERS_TRIES || !workers_of_old(as->m->workers))
 		return false;
@@ -517,56 +499,9 @@ bool reconcile_guests(struct attachments *as)
 {
 	if (as->decided) {
 		decide_all(as, false);
-	} else if (!as->deciding && !old_workers_write(as)) {
+	} else if (!as->deciding && !reconcile_old_workers_write(as)) {
 		as->deciding = true;
 		inventory_refresh(as->m->inventory, on_scanned, as);
 	}
 	return as->reconciled;
-}
-
-/* ---- those that a QEMU without libvirt has ---- */
-
-static void on_owned_scanned(void *user, int r, struct vnet_err *err)
-{
-	struct attachments *as = user;
-	struct attachment *a, *next;
-
-	if (r < 0)
-		log_err(3, NULL, err, "the host could not be scanned");
-	make_ways_back(as, true);
-	for (a = as->list; a; a = next) {
-		next = a->next;
-		if (!a->v.pid || !a->undecided)
-			continue;
-		a->undecided = false;
-		owned_reconcile(a);
-	}
-	as->owned_decided = true;
-	if (sd_event_add_time_relative(as->m->event, &as->owned_releases, CLOCK_MONOTONIC,
-				       RELEASES_MSEC * UINT64_C(1000), 0, on_owned_releases_late,
-				       as) < 0)
-		owned_end(as);
-	reconcile_released(as);
-}
-
-static bool some_owned(const struct attachments *as)
-{
-	for (const struct attachment *a = as->list; a; a = a->next) {
-		if (a->v.pid)
-			return true;
-	}
-	return false;
-}
-
-void reconcile_owned(struct attachments *as)
-{
-	if (as->owned_deciding || old_workers_write(as))
-		return;
-	as->owned_deciding = true;
-	if (!some_owned(as)) {
-		as->owned_decided = true;
-		owned_end(as);
-		return;
-	}
-	inventory_refresh(as->m->inventory, on_owned_scanned, as);
 }

@@ -44,7 +44,7 @@ static int find_node(struct kernel *k, const char *path, struct stat *st)
 
 int dev_owner(struct kernel *k, const char *path, struct node_owner *ret)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	_cleanup_close_ int fd = find_node(k, path, &st);
 
 	if (fd < 0)
@@ -59,7 +59,7 @@ int dev_owner(struct kernel *k, const char *path, struct node_owner *ret)
 
 int dev_give(struct kernel *k, const char *path, unsigned uid, unsigned gid)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	_cleanup_close_ int fd = find_node(k, path, &st);
 
 	if (fd < 0)
