@@ -22,7 +22,7 @@ neighbour() {
 # Hosts are made once, with the neighbour on them, and copied.
 take_host() { # KIND
 	[ -z "$daemon" ] || crash
-	rm -rf "$host" "$run"
+	raze_host
 	if [ ! -d "$work/$1.host" ]; then
 		case $1 in
 		fresh) new_host ;;
@@ -40,7 +40,7 @@ take_host() { # KIND
 		vnet detach vm1 >/dev/null
 		keep "$1.made"
 		stop
-		rm -rf "$host" "$run"
+		raze_host
 	fi
 	cp -a "$work/$1.host" "$host"
 	cp -a "$work/$1.run" "$run"

@@ -32,7 +32,7 @@ make_host() { # KIND
 take_host() { # KIND
 	kind=$1
 	[ -z "$daemon" ] || stop
-	rm -rf "$host" "$run"
+	raze_host
 	if [ ! -d "$work/$1.host" ]; then
 		make_host "$1"
 		rm -f "$host/writes.log"
@@ -46,7 +46,7 @@ take_host() { # KIND
 		becomes vm1/net0 reserved
 		keep made
 		stop
-		rm -rf "$host" "$run"
+		raze_host
 	fi
 	cp -a "$work/$1.host" "$host"
 	[ ! -d "$work/$1.run" ] || cp -a "$work/$1.run" "$run"

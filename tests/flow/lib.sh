@@ -57,11 +57,16 @@ wait_for() {
 
 # ---- the daemon ----------------------------------------------------------
 
+# Workers may still write when vnetd is gone.
+raze_host() {
+	wait_for 20 no_workers || :
+	rm -rf "$host" "$run"
+}
+
 # A fresh host, and nothing known of it. The daemon is ended first, if one runs.
 new_host() { # OPTIONS OF MKHOST...
 	[ -z "$daemon" ] || stop
-	wait_for 5 no_workers || : # they may still write when vnetd is gone
-	rm -rf "$host" "$run"
+	raze_host
 	local made="$work/host of $*"
 	[ -d "$made" ] || "$top/tests/fake/mkhost" "$made" "$@"
 	cp -a "$made" "$host"

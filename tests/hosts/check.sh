@@ -46,7 +46,8 @@ start() { # HOST
 		>"$tmp/$1/log" 2>&1 &
 	pid=$!
 	for ((try = 0; try < 200; try++)); do
-		[ ! -S "$tmp/$1/io" ] || return 0
+		# A socket is there before anybody listens at it.
+		! "$build/vnetctl" --socket "$tmp/$1/io" mode list >/dev/null 2>&1 || return 0
 		kill -0 $pid 2>/dev/null || break
 		sleep 0.05
 	done
