@@ -128,7 +128,7 @@ expect 2 '--all is every NIC' detach vm1/net0 --all
 expect 2 "'vm1' is not known here: 'attach' is" plan vm1
 expect 2 "'list' is missing" mode
 expect 1 'show vm1: vnetd gave no NIC to guest vm1' show vm1
-for typo in atach:attach detahc:detach lst:list inv:inventory exce:exec; do
+for typo in attavh:attach detahc:detach lst:list inv:inventory exce:exec; do
 	expect 2 "no verb '${typo%:*}': is '${typo#*:}' meant?" "${typo%:*}"
 done
 expect 0 'Exit codes: 0 done, 1 refused' help
