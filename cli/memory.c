@@ -39,7 +39,7 @@ static bool next_item(const char **at, char ret[static VALUE_MAX])
 /* The last @key of "a,key=value": QEMU takes that. */
 static bool get(const char *list, const char *key, char ret[static VALUE_MAX])
 {
-	char item[VALUE_MAX];
+	char item[VALUE_MAX] = "";
 	size_t len = strlen(key);
 	bool found = false;
 
