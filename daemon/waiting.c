@@ -123,15 +123,14 @@ static bool may_go(const struct waiter *w)
 	       !owned_ending(as, &w->request);
 }
 
-/* From the loop: whoever drops an attachment may be walking over them. */
-static int on_kick(sd_event_source *s, void *user)
+/* Those who waited for the forerunner of an exec alone, or all who may go now. */
+static void serve_ready(struct attachments *as, bool behind_others)
 {
-	struct attachments *as = user;
 	struct waiter *w = as->waiters;
 
-	sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	/* From the first again: what one does may have others served, or refused. */
 	while (w) {
-		if (!w->owned || w->rereads || !may_go(w)) {
+		if (!may_go(w) || (behind_others && (!w->owned || w->rereads))) {
 			w = w->next;
 			continue;
 		}
@@ -140,6 +139,13 @@ static int on_kick(sd_event_source *s, void *user)
 		waiter_free(w);
 		w = as->waiters;
 	}
+}
+
+/* From the loop: whoever drops an attachment may be walking over them. */
+static int on_kick(sd_event_source *s, void *user)
+{
+	sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	serve_ready(user, true);
 	return 0;
 }
 
@@ -223,19 +229,7 @@ void waiters_look(struct attachments *as)
 
 void attachments_serve_waiting(struct attachments *as)
 {
-	struct waiter *w = as->waiters;
-
-	/* From the first again: what one does may have others served, or refused. */
-	while (w) {
-		if (!may_go(w)) {
-			w = w->next;
-			continue;
-		}
-		waiter_take(w);
-		w->go(as->m, w);
-		waiter_free(w);
-		w = as->waiters;
-	}
+	serve_ready(as, false);
 }
 
 void attachments_guests_known(struct attachments *as)
