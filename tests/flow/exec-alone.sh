@@ -6,13 +6,6 @@
 # shellcheck disable=SC2317 # functions that are called by name
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-running=()
-end_all() {
-	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
-	finish
-}
-trap end_all EXIT
-
 run() { # GUEST ARGS...
 	rm -f "$work/said"
 	# shellcheck disable=SC2016 # for the shell inside

@@ -8,13 +8,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 me=$(id -u)
-running=()
-end_all() {
-	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
-	finish
-}
-trap end_all EXIT
-
 run() { # ARGS...
 	rm -f "$work/said"
 	"$build/vnetctl" --socket "$socket" exec vm9 "$@" -- sh -c 'echo "$*" >"$0.new"; mv "$0.new" "$0"; exec sleep 600' \

@@ -5,13 +5,6 @@
 # that is gone. What a QEMU may have is not given up before it has ended.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-running=()
-end_all() {
-	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
-	finish
-}
-trap end_all EXIT
-
 run() { # ARGS...
 	rm -f "$work/said"
 	# shellcheck disable=SC2016 # for the shell inside

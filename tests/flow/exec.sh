@@ -13,8 +13,6 @@ look='for n in /proc/$$/fd/*; do
 	/memfd:*) echo "${n##*/}=$(readlink "$n" | sed "s/.*memfd:dev.//; s/ .*//")" ;;
 	esac
 done >"$0.new"; printf "%s\n" "$@" >>"$0.new"; mv "$0.new" "$0"; exec sleep 600'
-running=()
-
 # run NAME ARGS...: `vnetctl exec ARGS... -- QEMU @NAME`; its pid is in $pid, what it was given in $said.
 run() { # NAME ARGS...
 	local nic=$1
@@ -27,13 +25,6 @@ run() { # NAME ARGS...
 	said=$(paste -sd' ' "$work/said")
 	ok "exec $*: $said"
 }
-
-end_all() {
-	local rc=$?
-	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
-	finish $rc
-}
-trap end_all EXIT
 
 gone() { # PID GUEST/NAME: its end is the NIC's
 	kill "${3:--TERM}" "$1"

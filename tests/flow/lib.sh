@@ -361,10 +361,14 @@ side_by_side() { # FUNCTION...
 
 san_found='ERROR: AddressSanitizer|runtime error:|LeakSanitizer|WARNING: ThreadSanitizer'
 
+# Processes of the script's own, in place of guests: they end with it.
+running=()
+
 # From a trap that does something before it: with the exit code that it began with.
 finish() { # [CODE]
 	local rc=${1:-$?} pid
 	trap - EXIT
+	[ ${#running[@]} = 0 ] || kill -9 "${running[@]}" 2>/dev/null || :
 	[ ! -d "$host" ] || kernel_well
 	for pid in $(workers); do
 		kill -CONT "$pid" 2>/dev/null || :

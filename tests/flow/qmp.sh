@@ -5,23 +5,15 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 qmp=$work/qmp how=$work/how calls=$work/calls
-qemus=()
 qemu() {
 	rm -f "$qmp" "$calls"
 	: >"$how"
 	: >"$calls"
 	/usr/bin/python3 "$top/tests/flow/qmp.py" "$qmp" "$how" "$calls" &
 	pid=$!
-	qemus+=("$pid")
+	running+=("$pid")
 	wait_for 10 test -S "$qmp" || fail "no monitor"
 }
-
-end_all() {
-	local rc=$?
-	[ ${#qemus[@]} = 0 ] || kill -9 "${qemus[@]}" 2>/dev/null || :
-	finish $rc
-}
-trap end_all EXIT
 
 gone() {
 	kill -9 "$pid" 2>/dev/null || :
